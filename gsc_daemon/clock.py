@@ -1,0 +1,42 @@
+"""Time: the wall in UTC milliseconds, durations by the monotonic clock, and Google's dates in Pacific time."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+# Search Console's dates are Pacific: developers.google.com/webmaster-tools/v1/searchanalytics/query
+PACIFIC = ZoneInfo("America/Los_Angeles")
+
+
+class Clock(Protocol):
+    """What the steps ask of time; tests give one that stands still."""
+
+    def wall_ms(self) -> int:
+        """Milliseconds since 1970 in UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go back; only differences mean anything."""
+
+
+class SystemClock:
+    """The machine's own clocks."""
+
+    def wall_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+def pacific_today(clock: Clock) -> dt.date:
+    """The date that Google calls today."""
+    return dt.datetime.fromtimestamp(clock.wall_ms() / 1000, PACIFIC).date()
+
+
+def next_pacific_midnight_ms(clock: Clock) -> int:
+    """When the next Pacific day begins, in UTC milliseconds; days of 23 and 25 hours included."""
+    tomorrow = pacific_today(clock) + dt.timedelta(days=1)
+    return int(dt.datetime.combine(tomorrow, dt.time(), PACIFIC).timestamp() * 1000)

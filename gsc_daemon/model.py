@@ -1,0 +1,383 @@
+"""The words of the project as plain types: site, report, day, item, batch, query, row, receipt."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import msgspec
+
+# Limits of the API: developers.google.com/webmaster-tools/v1/how-tos/all-your-data
+ROWS_PER_RESPONSE: Final = 25_000
+ROWS_PER_DAY: Final = 50_000  # Google gives no more of one day and search type, and does not say so
+MONTHS_KEPT: Final = 16
+DAYS_UNTIL_FINAL: Final = 3
+
+SEARCH_TYPES: Final = ("web", "image", "video", "news", "discover", "googleNews")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A named list of dimensions.
+
+    Args:
+        name: also the name of its relation in Postgres.
+        dimensions: as the API spells them, in the order of the keys; empty for the property's totals.
+    """
+
+    name: str
+    dimensions: tuple[str, ...]
+
+
+QUERY_PAGE: Final = Report("query_page", ("query", "page", "country", "device"))
+TOTALS: Final = Report("totals", ())
+BUILT_IN_REPORTS: Final = (QUERY_PAGE, TOTALS)
+
+
+class Day(NamedTuple):
+    """One date of one site, report and search type: what is planned, published, and complete or not."""
+
+    site: str
+    report: str
+    search_type: str
+    date: dt.date
+
+    def __str__(self) -> str:
+        return f"{self.site} {self.date} {self.report} {self.search_type}"
+
+
+class Priority(enum.IntEnum):
+    """What goes first; lower is sooner."""
+
+    ASKED = 10  # by `gscd sync`, up to a few days
+    RECENT = 20  # what keeps a site current
+    BACKFILL = 30  # history
+
+
+@dataclass(frozen=True, slots=True)
+class WantedDay:
+    """A day that somebody wants.
+
+    Args:
+        force: want a new generation even if one is published.
+        allow_loss: an empty answer may replace published rows.
+    """
+
+    day: Day
+    priority: Priority = Priority.RECENT
+    force: bool = False
+    allow_loss: bool = False
+
+
+class ItemState(enum.StrEnum):
+    """Where an item is in its life."""
+
+    READY = "ready"  # may be claimed now
+    WAITING = "waiting"  # becomes ready at not_before
+    LEASED = "leased"  # held by one worker under one token
+    DONE = "done"  # its day is published
+    QUARANTINED = "quarantined"  # set aside for a person
+    CANCELLED = "cancelled"  # taken back by the operator
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One API request for a day, as leased.
+
+    Args:
+        generation: the generation of the day that this request is for.
+        part: "" for the whole day, else the filter that splits it.
+        start_row: zero-based offset, a multiple of 25,000.
+        failures: failed attempts so far. crashes: workers that died while it was active.
+        refetches: times that the day was fetched again because its responses overlapped.
+    """
+
+    item_id: int
+    day: Day
+    generation: int
+    part: str = ""
+    start_row: int = 0
+    failures: int = 0
+    crashes: int = 0
+    refetches: int = 0
+    allow_loss: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The items that one worker has leased together under one token, all of one site."""
+
+    token: int
+    worker_id: int
+    site: str
+    items: tuple[Item, ...]
+
+
+class NoBatch(enum.Enum):
+    """Why a claim gave nothing."""
+
+    EMPTY = "nothing is ready"
+    HALTED = "halted"
+    IN_FLIGHT = "max_in_flight batches are out"
+    UNSEEDED = "the sink has not been read since the daemon started"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One request to the API, whatever the transport.
+
+    Args:
+        item_id: names the answer. final_only: ask for final data only (``dataState``), else for fresh data too.
+    """
+
+    item_id: int
+    site: str
+    date: dt.date
+    search_type: str
+    dimensions: tuple[str, ...]
+    start_row: int = 0
+    row_limit: int = ROWS_PER_RESPONSE
+    final_only: bool = True
+
+
+class Row(msgspec.Struct, gc=False):
+    """One row as the API gives it: all figures are doubles, ``keys`` is absent without dimensions.
+
+    ``position`` is absent for Discover and Google News.
+    """
+
+    clicks: float
+    impressions: float
+    ctr: float
+    keys: list[str] = []
+    position: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Queries granted by the budget, as noted in the ledger before they are sent.
+
+    Args:
+        at_ms: the sending time, UTC milliseconds.
+    """
+
+    at_ms: int
+    site: str
+    credential: str
+    queries: int
+
+
+class DayState(enum.StrEnum):
+    """How far a published day can be trusted to stay as it is."""
+
+    PROVISIONAL = "provisional"  # Google may still change it
+    FINAL = "final"
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What is to be published of one day, besides its rows.
+
+    Args:
+        dimensions: names of the keys, in the order of each row's ``keys``.
+        may_overlap: publish although responses overlapped, marked; else `Overlap` is raised.
+        allow_loss: an empty generation may replace rows that are there.
+        fetched_at: when the first response of the sitting arrived, UTC.
+    """
+
+    day: Day
+    generation: int
+    token: int
+    dimensions: tuple[str, ...]
+    state: DayState
+    fetched_at: dt.datetime
+    may_overlap: bool = False
+    allow_loss: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What Postgres holds of a day: the proof that its generation is published.
+
+    Args:
+        doubles: rows dropped because an earlier response had their key.
+        replaced: characters that Postgres cannot hold (NUL, lone surrogates), each made U+FFFD.
+        kept: the generation was empty, and the rows of an earlier one were kept.
+    """
+
+    day: Day
+    generation: int
+    token: int
+    state: DayState
+    row_count: int
+    clicks: int
+    impressions: int
+    truncated: bool = False
+    overlap: bool = False
+    doubles: int = 0
+    replaced: int = 0
+    kept: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SiteEntry:
+    """A property that a credential can see, as ``sites.list`` gives it."""
+
+    site: str
+    permission: str
+
+    @property
+    def readable(self) -> bool:
+        """An unverified user sees the property's name and no data."""
+        return self.permission != "siteUnverifiedUser"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The budget's yes: seconds from now at which each query may be sent, rising."""
+
+    delays: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """The budget's no: give the batch back, then wait exactly this long (plus jitter).
+
+    Args:
+        wait: seconds until the same question would be granted.
+        scope: which window is full: ``site``, ``user``, ``project`` or ``pace``.
+    """
+
+    wait: float
+    scope: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Queries of the last 60 s against what may be sent, for one scope.
+
+    Args:
+        budget: queries a minute that we allow ourselves. quota: Google's rule.
+    """
+
+    scope: str
+    name: str
+    used: int
+    budget: int
+    quota: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What Google has lately shown that it takes from one credential.
+
+    Args:
+        qpm: queries a minute, spread evenly; None when nothing was refused lately.
+        changed_ms: UTC milliseconds of the last change.
+    """
+
+    qpm: float | None = None
+    changed_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerIdentity:
+    """Names one process beyond the reuse of its pid.
+
+    Args:
+        pid_start: clock ticks since boot at which it started (field 22 of /proc/PID/stat).
+        boot_id: /proc/sys/kernel/random/boot_id.
+    """
+
+    slot: int
+    pid: int
+    pid_start: int
+    boot_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseView:
+    """One leased batch, for people."""
+
+    token: int
+    worker_id: int
+    slot: int
+    pid: int
+    site: str
+    items: int
+    seconds_left: float
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCounts:
+    """How many items stand where, and how many batches are out."""
+
+    planned_days: int = 0
+    ready: int = 0
+    waiting: int = 0
+    leased: int = 0
+    done: int = 0
+    quarantined: int = 0
+    cancelled: int = 0
+    batches: int = 0
+    parked_days: int = 0  # planned or queued days of parked sites
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is left that could be done now or later without a person."""
+        return not (self.planned_days - self.parked_days or self.ready or self.waiting or self.leased)
+
+
+@dataclass(frozen=True, slots=True)
+class SiteProgress:
+    """How far one site is.
+
+    Args:
+        oldest, newest: published dates, Pacific. parked: the reason, or "".
+    """
+
+    site: str
+    wanted: int
+    published: int
+    quarantined: int
+    oldest: dt.date | None
+    newest: dt.date | None
+    parked: str = ""
+    parked_until_ms: int | None = None
+    permission: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HaltState:
+    """Whether the ledger says halted, since when, why and by whom."""
+
+    halted: bool
+    reason: str = ""
+    by: str = ""
+    since_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BatchStats:
+    """Measured batches of a time span, for the seed's budget formula and the latency figures.
+
+    Args:
+        batches, queries: finished in the span. average_s, p99_s: seconds from sending a batch to having it.
+    """
+
+    batches: int = 0
+    queries: int = 0
+    average_s: float = 0.0
+    p99_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PlanResult:
+    """What adding days to the ledger changed."""
+
+    new: int = 0
+    again: int = 0  # days wanted afresh: a new generation
+    already: int = 0  # there before, nothing changed
+    days: tuple[Day, ...] = field(default=())

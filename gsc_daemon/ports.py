@@ -1,0 +1,328 @@
+"""What the pipeline asks of each step: ledger, budget, source and sink as interfaces, one or many engines behind."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from gsc_daemon.errors import GscdError
+from gsc_daemon.model import (
+    Batch,
+    BatchStats,
+    Day,
+    Denial,
+    Grant,
+    HaltState,
+    Item,
+    LeaseView,
+    NoBatch,
+    Pace,
+    PlanResult,
+    Publication,
+    Query,
+    QueueCounts,
+    Receipt,
+    Row,
+    Send,
+    SiteEntry,
+    SiteProgress,
+    Usage,
+    WantedDay,
+    WorkerIdentity,
+)
+
+
+class Ledger(Protocol):
+    """The truth about work. Every method is one transaction; none waits on anything but the ledger's own file.
+
+    Raises everywhere: `LedgerUnavailable` (locked beyond the patience given at opening, read-only, disk full),
+    `LedgerCorrupt`.
+    """
+
+    @property
+    def ledger_id(self) -> str:
+        """A UUID made with the ledger; the sink records it."""
+
+    def close(self) -> None: ...
+
+    # 1 plan
+    def add_days(self, wanted: Iterable[WantedDay]) -> PlanResult:
+        """Put days into the ledger. The same day twice is one day.
+
+        A published, quarantined or cancelled day is wanted afresh only with ``force`` (cancelled ones also without);
+        while a generation is under way ``force`` only raises the generation wanted, at most to the next one.
+        """
+
+    def cancel_days(self, site: str | None, first: dt.date | None, last: dt.date | None) -> int:
+        """Cancel what is planned, ready, waiting or quarantined (dates inclusive); leased days finish. Gives days."""
+
+    def published_days(self, site: str, report: str, search_type: str) -> Mapping[dt.date, str]:
+        """Date → ``provisional`` or ``final`` of each published day of this site, report and search type."""
+
+    def pending_days(self, site: str, report: str, search_type: str) -> frozenset[dt.date]:
+        """Dates that are planned or under way."""
+
+    # 2 queue
+    def top_up(self, ready_target: int, max_queue_size: int) -> int:
+        """Turn planned days into ready items, by priority, then the least recently served site; gives their number.
+
+        Adds until ``ready_target`` items are ready; none while ready + waiting ≥ 80% of ``max_queue_size``.
+        """
+
+    def promote(self) -> int:
+        """Waiting items whose time has come become ready; parked sites whose time has come are unparked."""
+
+    # 3 claim
+    def needs_seed(self, run_id: str) -> bool:
+        """Whether this run of the daemon has not yet read what Postgres holds. Claims are refused until it has."""
+
+    def seed(self, run_id: str, max_token: int, receipts: Iterable[Receipt]) -> int:
+        """Raise the token and each day's generation to what Postgres holds; days unknown here become published.
+
+        Gives how many days changed. Never lowers anything.
+        """
+
+    @property
+    def token(self) -> int:
+        """The highest token given so far."""
+
+    def take_batch(
+        self, worker_id: int, *, batch_size: int, max_in_flight: int, lease_seconds: float, run_id: str
+    ) -> Batch | NoBatch:
+        """Lease up to ``batch_size`` ready items of one site under a new token. See DESIGN, step 3."""
+
+    # 4 before sending
+    def start_items(self, token: int, item_ids: Sequence[int], sends: Sequence[Send], lease_seconds: float) -> None:
+        """Mark items active, renew their lease, note the sends. All or none: raises `LeaseLost` if one is not held."""
+
+    def recent_sends(self, seconds: float = 60.0) -> Sequence[Send]:
+        """What was noted in the last seconds (and what lies ahead), to fill the windows of an empty Redis again."""
+
+    def pace(self, credential: str) -> Pace: ...
+
+    def save_pace(self, credential: str, pace: Pace) -> None: ...
+
+    # 6 submit
+    def add_next_item(self, token: int, item_id: int) -> Item:
+        """After a full response: the day's next item (start_row + 25,000), leased under the same token. `LeaseLost`."""
+
+    def submit_results(self, token: int, receipt: Receipt, *, adopted: bool = False) -> None:
+        """All items of the day done under that token, the day published (wanted again if more was asked meanwhile).
+
+        Raises `LeaseLost` if the token does not hold the day.
+        """
+
+    def note_batch(self, worker_id: int, token: int, site: str, queries: int, seconds: float, status: str) -> None:
+        """Telemetry: one fetched batch; seconds from sending to having it. Kept for a week."""
+
+    # 7 back to work
+    def requeue_batch(
+        self,
+        token: int,
+        item_ids: Sequence[int] | None = None,
+        *,
+        failure: GscdError | None = None,
+        delay: float = 0.0,
+        permanent: bool = False,
+        overlap: bool = False,
+        max_failures: int = 8,
+    ) -> int:
+        """Give items back (all of the token's if None); their days start again at row 0. Gives how many were held.
+
+        Without ``failure``: no attempt is spent; ready at once or after ``delay`` seconds.
+        With: failures + 1, waiting for ``delay``, quarantined with the error's text at ``max_failures`` or if
+        ``permanent``. ``overlap`` counts a refetch instead of a failure. Never raises `LeaseLost`: what is lost is lost.
+        """
+
+    def requeue_quarantined(self, site: str | None, first: dt.date | None, last: dt.date | None) -> int:
+        """By hand: quarantined days become planned, counters zeroed. Gives days."""
+
+    # processes
+    def register_worker(self, identity: WorkerIdentity, run_id: str) -> int:
+        """A new worker id, never used before."""
+
+    def retire_worker(self, worker_id: int, note: str) -> int:
+        """A worker that leaves by itself: what it still holds goes back without blame. Gives items."""
+
+    def release_dead(self, pid: int, pid_start: int) -> Sequence[int]:
+        """A worker that is proven dead: its items are ready again, active ones with crashes + 1, quarantined at 3.
+
+        Items that were active in a batch of several are claimed alone next time; only an item that was claimed alone
+        counts the crash against itself. Gives item ids.
+        """
+
+    def workers(self) -> Sequence[tuple[int, WorkerIdentity]]:
+        """Workers that have not been retired or released: id and identity."""
+
+    def expired_leases(self) -> Sequence[LeaseView]: ...
+
+    # sites
+    def save_sites(self, credential: str, entries: Sequence[SiteEntry]) -> None:
+        """What ``sites.list`` gave: new ones are added, lost ones marked; permissions updated."""
+
+    def ensure_sites(self, sites: Sequence[str]) -> None: ...
+
+    def known_sites(self) -> Sequence[SiteProgress]: ...
+
+    def park_site(self, site: str, reason: str, until_ms: int | None) -> None:
+        """Set a site aside until a time (UTC ms) or, with None, until it is unparked. Ready items stay where they are
+        and are not claimed."""
+
+    def unpark_site(self, site: str) -> bool: ...
+
+    def forget_site(self, site: str) -> int:
+        """Remove the site, its days and items. Gives days."""
+
+    def claim_chore(self, name: str, every_seconds: float) -> bool:
+        """True for one caller per ``every_seconds``: who gets it does it (``list_sites``, ``plan``)."""
+
+    def chore_failed(self, name: str, retry_seconds: float) -> None: ...
+
+    # halt
+    def halt(self, reason: str, by: str) -> None: ...
+
+    def resume(self, by: str) -> None: ...
+
+    def halt_state(self) -> HaltState: ...
+
+    # trouble with services, shown by status
+    def note_outage(self, service: str, note: str) -> None:
+        """``service``: ``sink``, ``budget`` or ``source``. Keeps the first time."""
+
+    def clear_outage(self, service: str) -> None: ...
+
+    def outages(self) -> Mapping[str, tuple[int, str]]:
+        """Service → (since, UTC ms; note)."""
+
+    # looking
+    def counts(self) -> QueueCounts: ...
+
+    def leases(self) -> Sequence[LeaseView]: ...
+
+    def progress(self) -> Sequence[SiteProgress]: ...
+
+    def quarantine(self, limit: int = 100) -> Sequence[tuple[Item, str, int]]:
+        """Item, error text, UTC ms."""
+
+    def batch_stats(self, seconds: float) -> BatchStats: ...
+
+    def sent_queries(self, seconds: float) -> int: ...
+
+    def receipts(
+        self, site: str | None, first: dt.date | None, last: dt.date | None
+    ) -> Iterable[tuple[Day, str, int, int, tuple[int, ...]]]:
+        """For reconcile: day, state (planned, queued, published, …), generation, row count, start rows of done items."""
+
+    def mark_missing(self, days: Iterable[Day]) -> int:
+        """For reconcile --repair: published days that Postgres lacks are planned again. Gives days."""
+
+    # care
+    def checkpoint(self) -> int:
+        """TRUNCATE the WAL if it is over 4 MB, waiting at most 250 ms; gives its size in bytes."""
+
+    def prune(self) -> None:
+        """Drop sends, batches and history beyond their keeping times, a little at a time."""
+
+    def snapshot(self, target: Path) -> None: ...
+
+
+class Budget(Protocol):
+    """What we allow ourselves of Google's quota, shared by all workers through Redis.
+
+    Raises `BudgetUnavailable` when Redis does not answer; then nothing may be sent.
+    """
+
+    def check_rate(self, site: str, credential: str, count: int) -> Grant | Denial:
+        """Take ``count`` queries from the site's, the credential's and the project's windows, all or none."""
+
+    def slow_down(self, site: str, credential: str, sent_at_ms: int) -> Pace:
+        """Google refused a query sent at that time (UTC ms): lower the credential's pace for all workers at once."""
+
+    def usage(self) -> Sequence[Usage]: ...
+
+    def close(self) -> None: ...
+
+
+class Body(Protocol):
+    """The body of one response, kept gzipped; a large one lies in an unlinked file."""
+
+    def rows(self) -> Sequence[Row]:
+        """Decode now; nothing decoded is kept."""
+
+    def close(self) -> None: ...
+
+
+class Response(Protocol):
+    """One query's answer."""
+
+    @property
+    def query(self) -> Query: ...
+
+    @property
+    def body(self) -> Body: ...
+
+    @property
+    def row_count(self) -> int: ...
+
+    @property
+    def received_ms(self) -> int: ...
+
+    @property
+    def seconds(self) -> float:
+        """From sending to the last byte."""
+
+
+Deliver = Callable[[Query, Response | GscdError], None]
+
+
+class Source(Protocol):
+    """Google's API, or the emulator."""
+
+    @property
+    def credential(self) -> str:
+        """The name of the credential for budget scopes, the ledger and messages; not a secret."""
+
+    def fetch_query_batch(self, queries: Sequence[Query], delays: Sequence[float], deliver: Deliver) -> None:
+        """Send each query after its delay (seconds from now), in parallel, and return at once.
+
+        ``deliver`` is called once per query, from another thread, with its response or a `SourceError`.
+        """
+
+    def abandon(self) -> None:
+        """Stop everything in flight now; what was not delivered yet is delivered as ``ABANDONED``."""
+
+    def list_sites(self) -> Sequence[SiteEntry]:
+        """The properties that the credential can see. Raises `SourceError`."""
+
+    def close(self) -> None: ...
+
+
+class Sink(Protocol):
+    """The truth about data. Raises `SinkUnavailable` everywhere."""
+
+    def migrate(self) -> None:
+        """Bring the schema to this program's version. Raises `ConfigError` if it is newer."""
+
+    def own(self, ledger_id: str, *, take_over: bool = False) -> None:
+        """One ledger feeds one sink: record its id. Raises `ConfigError` for another ledger's sink."""
+
+    def highest_token(self) -> int: ...
+
+    def receipts(self, days: Sequence[Day]) -> Mapping[Day, Receipt]:
+        """What is held of these days."""
+
+    def receipts_since(self, token: int) -> Iterable[Receipt]:
+        """Receipts under a higher token, a thousand at a time."""
+
+    def publish(self, publication: Publication, responses: Iterable[Sequence[Row]]) -> Receipt:
+        """The whole day in one transaction; ``responses`` are decoded one at a time as they are asked for.
+
+        Raises `LeaseLost` (a newer token or generation is there), `Overlap`.
+        """
+
+    def cancel(self) -> None:
+        """From another thread or a signal: interrupt the statement under way."""
+
+    def close(self) -> None: ...
