@@ -133,7 +133,7 @@ class Ledger(Protocol):
 
         Without ``failure``: no attempt is spent; ready at once or after ``delay`` seconds.
         With: failures + 1, waiting for ``delay``, quarantined with the error's text at ``max_failures`` or if
-        ``permanent``. ``overlap`` counts a refetch instead of a failure. Never raises `LeaseLost`: what is lost is lost.
+        ``permanent``. ``overlap`` counts a refetch instead of a failure. Never raises `LeaseLost`: lost is lost.
         """
 
     def requeue_quarantined(self, site: str | None, first: dt.date | None, last: dt.date | None) -> int:
@@ -213,7 +213,7 @@ class Ledger(Protocol):
     def receipts(
         self, site: str | None, first: dt.date | None, last: dt.date | None
     ) -> Iterable[tuple[Day, str, int, int, tuple[int, ...]]]:
-        """For reconcile: day, state (planned, queued, published, …), generation, row count, start rows of done items."""
+        """For reconcile: day, its state, published generation, row count, start rows of its done items."""
 
     def mark_missing(self, days: Iterable[Day]) -> int:
         """For reconcile --repair: published days that Postgres lacks are planned again. Gives days."""
