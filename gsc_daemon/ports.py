@@ -170,6 +170,12 @@ class Ledger(Protocol):
         """Set a site aside until a time (UTC ms) or, with None, until it is unparked. Ready items stay where they are
         and are not claimed."""
 
+    def load_refused(self, site: str, reason: str, seconds: float, next_day_ms: int) -> int:
+        """Park a site for its load quota: for ``seconds``; refused again within an hour of that, until ``next_day_ms``.
+
+        Gives the time (UTC ms) until which it is parked.
+        """
+
     def unpark_site(self, site: str) -> bool: ...
 
     def forget_site(self, site: str) -> int:
