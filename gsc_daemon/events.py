@@ -1,12 +1,13 @@
 """Events: one call feeds the journal, the metrics and the alerts. The table below is the whole list.
 
 A process subscribes what it wants after its fork; without a subscriber an event costs nothing.
+`docs/events.md` is made from the table, and a test holds every ``emit`` of the program against it.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,7 +23,10 @@ class Level(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class EventSpec:
-    """One event: its level, its fields with their meaning and unit, and the line that a person reads."""
+    """One event: its level, its fields with their meaning and unit, and the line that a person reads.
+
+    Site, date and worker are put before ``text`` by `describe`, so it does not name them.
+    """
 
     level: Level
     fields: dict[str, str]
@@ -32,20 +36,228 @@ class EventSpec:
 Value = str | int | float | bool | None
 Subscriber = Callable[[str, EventSpec, dict[str, Value]], None]
 
+# Fields that mean the same wherever they stand.
+COMMON: Final = {
+    "worker_id": "number of the worker process, never used twice",
+    "slot": "place of the worker, 1 to max_concurrency; its successor takes the same",
+    "pid": "process id",
+    "token": "fencing token of the batch",
+    "site": "Search Console property, as Google spells it",
+    "date": "Pacific date of the day",
+    "report": "name of the report",
+    "search_type": "web, image, video, news, discover or googleNews",
+    "reason": "what happened, in words",
+    "duration": "seconds",
+    "rows": "rows published",
+    "until_ms": "UTC milliseconds, or nothing: until a person acts",
+    "service": "sink, budget or source",
+}
+_DAY: Final = "site date report search_type"
+
+
+def _spec(level: Level, text: str, common: str = "", /, **own: str) -> EventSpec:
+    return EventSpec(level, {name: COMMON[name] for name in common.split()} | own, text)
+
+
 EVENTS: Final[dict[str, EventSpec]] = {
-    "coordinator.queue_size": EventSpec(
+    # the daemon
+    "daemon.started": _spec(
+        Level.INFO,
+        "gscd {version} is up with {workers} workers",
+        "pid",
+        version="of the program",
+        workers="worker processes wanted",
+        run_id="names this run of the daemon",
+    ),
+    "daemon.stopping": _spec(
+        Level.INFO, "stopping: {reason}", "reason", seconds="that leased work may still take until it goes back"
+    ),
+    "daemon.stopped": _spec(Level.INFO, "stopped after {duration} s", "duration", code="exit code"),
+    "daemon.halted": _spec(
+        Level.WARNING, "halted by {by}: {reason}. `gscd resume` goes on", "reason", by="who asked for it"
+    ),
+    "daemon.resumed": _spec(Level.INFO, "resumed after {duration} s", "duration", by="who asked for it"),
+    "daemon.reloaded": _spec(
+        Level.INFO,
+        "settings read again: {changed}",
+        changed="settings that changed, or “nothing changed”",
+        restart="changed settings that want a restart",
+    ),
+    "daemon.reload_refused": _spec(Level.ERROR, "the old settings stay in force: {reason}", "reason"),
+    "daemon.memory": _spec(
         Level.DEBUG,
-        {"ready": "items that may be claimed", "waiting": "items that wait for their time", "planned": "days"},
+        "memory: {pss_mb} MB, of {limit_mb} MB",
+        pss_mb="megabytes (PSS) of all processes together",
+        limit_mb="megabytes that they may take",
+    ),
+    "daemon.memory_high": _spec(
+        Level.WARNING,
+        "memory: {pss_mb} MB, more than {limit_mb} MB",
+        pss_mb="megabytes (PSS) of all processes together",
+        limit_mb="megabytes that they may take",
+    ),
+    "halt.propagation": _spec(
+        Level.INFO, "the halt reached every worker in {duration} s", "duration", killed="workers that had to be killed"
+    ),
+    # the coordinator
+    "sync.planned": _spec(
+        Level.INFO,
+        "{new} days planned, {again} wanted again, {already} there before",
+        "site",
+        new="days that were not in the ledger",
+        again="days wanted afresh, as a new generation",
+        already="days that were in the ledger and stay as they are",
+        by="who asked: `sync` or `coordinator`",
+    ),
+    "sync.cancelled": _spec(Level.INFO, "{days} days cancelled: {reason}", "site reason", days="days taken back"),
+    "coordinator.queue_size": _spec(
+        Level.DEBUG,
         "queue: {ready} ready, {waiting} waiting, {planned} days planned",
+        ready="items that may be claimed",
+        waiting="items that wait for their time",
+        planned="days that are not queued yet",
     ),
-    "coordinator.in_flight": EventSpec(
+    "coordinator.in_flight": _spec(
+        Level.DEBUG, "in flight: {batches} batches, {items} items", batches="batches leased", items="items leased"
+    ),
+    "coordinator.queue_high": _spec(
+        Level.WARNING,
+        "{size} items are ready or waiting, {percent}% of max_queue_size",
+        size="items ready and waiting together",
+        percent="of max_queue_size; from 80 on nothing is added",
+    ),
+    "ledger.trouble": _spec(Level.ERROR, "ledger: {reason}", "reason worker_id"),
+    "ledger.well": _spec(Level.INFO, "the ledger works again after {duration} s", "duration worker_id"),
+    "ledger.checkpoint": _spec(
+        Level.DEBUG, "write-ahead log: {bytes} bytes", bytes="size of the write-ahead log after the checkpoint"
+    ),
+    # workers
+    "worker.started": _spec(Level.INFO, "started (pid {pid})", "worker_id slot pid"),
+    "worker.stopped": _spec(Level.INFO, "left: {reason}", "worker_id slot pid reason", items="items that it gave back"),
+    "worker.crash": _spec(
+        Level.WARNING,
+        "died (pid {pid}): {reason}; {items} items go back to work",
+        "worker_id slot pid reason",
+        items="items that it held",
+    ),
+    "worker.stuck": _spec(
+        Level.WARNING,
+        "shows no sign of life for {duration} s and is killed (pid {pid})",
+        "worker_id slot pid duration",
+    ),
+    "worker.batch": _spec(
         Level.DEBUG,
-        {"batches": "batches leased", "items": "items leased"},
-        "in flight: {batches} batches, {items} items",
+        "batch of {batch_size} in {duration} s: {status}",
+        "worker_id token site duration",
+        batch_size="queries sent, first tries only",
+        retries="refusals and failures while it was under way",
+        status="ok, failed, halted or lost",
     ),
+    "child.crash": _spec(
+        Level.WARNING,
+        "the {role} died (pid {pid}): {reason}; it is started again",
+        "pid reason",
+        role="coordinator or reporter",
+    ),
+    "lease.lost": _spec(Level.WARNING, "lease {token} is lost; what it held is left alone", "worker_id token " + _DAY),
+    "lease.expired": _spec(
+        Level.WARNING, "lease {token} has run out; {items} items", "worker_id token site", items="held"
+    ),
+    # days and items
+    "day.published": _spec(
+        Level.INFO,
+        "published {rows:,} rows ({state}) of {requests} requests in {duration} s",
+        "worker_id token rows duration " + _DAY,
+        requests="API requests of the sitting",
+        state="provisional or final",
+        overlap="responses overlapped, so rows may be missing",
+        truncated="Google gave no more than its limit a day",
+    ),
+    "day.adopted": _spec(
+        Level.INFO, "was published already ({rows:,} rows); nothing is fetched", "worker_id token rows " + _DAY
+    ),
+    "day.overlap": _spec(
+        Level.WARNING,
+        "{doubles} rows came twice, so others are missing; fetched again",
+        "worker_id token " + _DAY,
+        doubles="rows that came twice in one sitting",
+        refetches="times that the day was fetched again before",
+    ),
+    "day.kept": _spec(
+        Level.WARNING,
+        "Google gave nothing; the {rows:,} rows that are there stay. `--allow-loss` would replace them",
+        "worker_id rows " + _DAY,
+    ),
+    "item.requeued": _spec(
+        Level.WARNING,
+        "tried again in {delay} s: {reason}",
+        "worker_id reason " + _DAY,
+        delay="seconds until the next attempt",
+        failures="attempts that failed before this one",
+    ),
+    "item.quarantined": _spec(Level.ERROR, "set aside for a person: {reason}", "worker_id reason " + _DAY),
+    # sites
+    "site.parked": _spec(Level.WARNING, "parked: {reason}", "worker_id site reason until_ms"),
+    "site.unparked": _spec(Level.INFO, "unparked", "site reason"),
+    "site.found": _spec(Level.INFO, "can be read ({permission})", "site", permission="as Google names it"),
+    "site.lost": _spec(Level.ERROR, "can no longer be read; it is tried again daily", "site reason"),
+    # the budget
+    "rate_limit.usage": _spec(
+        Level.DEBUG,
+        "{scope} {name}: {used} of {budget} queries in 60 s",
+        scope="site, user, project or pace",
+        name="site or credential",
+        used="queries of the last 60 s",
+        budget="queries a minute that we allow ourselves",
+        quota="queries a minute that Google allows",
+    ),
+    "rate_limit.approaching": _spec(
+        Level.INFO,
+        "{scope} {name}: {used} queries in 60 s, {percent}% of the quota",
+        scope="site, user or project",
+        name="site or credential",
+        used="queries of the last 60 s",
+        quota="queries a minute that Google allows",
+        percent="of the quota",
+    ),
+    "rate_limit.exceeded": _spec(
+        Level.WARNING,
+        "too fast for Google: {reason}; the pace is now {pace_qpm} queries a minute",
+        "worker_id reason " + _DAY,
+        pace_qpm="queries a minute from now on",
+    ),
+    "pace.changed": _spec(
+        Level.INFO,
+        "pace of {credential}: {pace_qpm} queries a minute",
+        credential="name of the credential",
+        pace_qpm="queries a minute; nothing: the budget alone holds",
+    ),
+    # services
+    "sink.away": _spec(Level.WARNING, "Postgres is away: {reason}. Tried every 10 s", "worker_id reason"),
+    "sink.back": _spec(Level.INFO, "Postgres is back", "worker_id duration"),
+    "budget.away": _spec(Level.WARNING, "Redis is away, nothing is sent: {reason}", "worker_id reason"),
+    "budget.back": _spec(Level.INFO, "Redis is back", "worker_id duration"),
+    "budget.refilled": _spec(
+        Level.WARNING,
+        "Redis had forgotten; {queries} queries of the last 60 s were put back from the ledger",
+        "worker_id",
+        queries="queries put back",
+    ),
+    "source.away": _spec(Level.WARNING, "Google cannot be asked: {reason}", "worker_id reason"),
+    "source.back": _spec(Level.INFO, "Google answers again", "worker_id duration"),
+    # what tells
+    "alert.failed": _spec(Level.WARNING, "an alert could not be sent: {reason}", "reason"),
+    "heartbeat.failed": _spec(Level.WARNING, "the heartbeat could not be sent: {reason}", "reason"),
+    "journal.dropped": _spec(
+        Level.WARNING, "{count} records were lost while the journal did not take any", count="records dropped"
+    ),
+    "log.error": _spec(Level.ERROR, "{logger}: {text}", logger="name of the library's logger", text="its words"),
+    "log.warning": _spec(Level.WARNING, "{logger}: {text}", logger="name of the library's logger", text="its words"),
+    "log.info": _spec(Level.INFO, "{logger}: {text}", logger="name of the library's logger", text="its words"),
 }
 
 _subscribers: list[Subscriber] = []
+_context: dict[str, Value] = {}
 
 
 def subscribe(subscriber: Subscriber) -> None:
@@ -53,13 +265,54 @@ def subscribe(subscriber: Subscriber) -> None:
     _subscribers.append(subscriber)
 
 
+def bind(**fields: Value) -> None:
+    """Add fields to every later event of this process, such as ``worker_id``, so that a journal can be searched."""
+    _context.update(fields)
+
+
 def clear() -> None:
-    """Forget all subscribers: a forked child starts with none of its parent's."""
+    """Forget all subscribers and bound fields: a forked child starts with none of its parent's."""
     _subscribers.clear()
+    _context.clear()
 
 
 def emit(name: str, **fields: Value) -> None:
     """Tell the subscribers what happened. Raises KeyError for a name that is not in `EVENTS`."""
     spec = EVENTS[name]
+    if not _subscribers:
+        return
+    told = {**_context, **fields}
     for subscriber in _subscribers:
-        subscriber(name, spec, fields)
+        subscriber(name, spec, told)
+
+
+def describe(spec: EventSpec, fields: Mapping[str, Value]) -> str:
+    """The line that a person reads: worker, site and date first. A missing field shows as ``?``; never raises."""
+    who = f"worker {fields['worker_id']}" if fields.get("worker_id") is not None else ""
+    day = [fields.get("site"), fields.get("date")]
+    day += [value for value in (fields.get("report"), fields.get("search_type")) if value not in ("query_page", "web")]
+    where = " ".join(str(part) for part in day if part is not None)
+    return "  ".join(part for part in (who, " ".join(filter(None, (where, _filled(spec.text, fields))))) if part)
+
+
+def _filled(text: str, fields: Mapping[str, Value]) -> str:
+    try:
+        return text.format_map(_Shown({name: value for name, value in fields.items() if value is not None}))
+    except (ValueError, TypeError, LookupError, AttributeError):  # a field of another type than the text expects
+        return f"{text} {dict(fields)}"
+
+
+class _Unknown(str):
+    """Stands for a field that is not there, whatever its format."""
+
+    __slots__ = ()
+
+    def __format__(self, spec: str) -> str:
+        return "?"
+
+
+class _Shown(dict[str, Value]):
+    """Fields as a text shows them."""
+
+    def __missing__(self, name: str) -> str:
+        return _Unknown()
