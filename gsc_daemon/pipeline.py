@@ -134,12 +134,13 @@ class Pipeline:
         self._delayed: list[tuple[float, Sitting]] = []
         self._next_claim = 0.0
         self._idle_polls = 0
+        self._owed: list[int] = []  # tokens that the ledger could not take back yet
         self._up: dict[str, bool] = {}  # service → whether it answered last; unknown until asked
 
     @property
     def busy(self) -> bool:
         """Whether anything is leased."""
-        return bool(self._under_way)
+        return bool(self._under_way or self._owed)
 
     @property
     def site(self) -> str:
@@ -152,6 +153,8 @@ class Pipeline:
         Raises `LedgerUnavailable`; every other trouble is dealt with here.
         """
         now = self.clock.monotonic()
+        if self._owed:
+            self.give_back()
         if claim and len(self._under_way) < BATCHES_UNDER_WAY and now >= self._next_claim and not self.halted():
             self._claim()
         self._send_delayed()
@@ -166,13 +169,17 @@ class Pipeline:
     def give_back(self) -> int:
         """Abandon what is in flight and return every lease without an attempt; gives the number of items."""
         self.source.abandon()
-        tokens = list(self._under_way)
-        for sitting in list(self._by_item.values()):
+        self._owed += self._under_way
+        for sitting in self._by_item.values():
             sitting.close()
         self._under_way.clear()
         self._by_item.clear()
         self._delayed.clear()
-        return sum(self.ledger.requeue_batch(token) for token in tokens)
+        items = 0
+        while self._owed:
+            items += self.ledger.requeue_batch(self._owed[-1])
+            self._owed.pop()
+        return items
 
     def _patience(self, timeout: float, claim: bool) -> float:
         """Seconds to wait for an answer: not beyond the next thing that is due."""
@@ -490,6 +497,8 @@ class Pipeline:
     def _service_away(self, service: str, error: GscdError) -> None:
         """Postgres or Redis is away: fetching stops, batches go back without an attempt, it is tried again."""
         self.give_back()
+        if self.halted():
+            return  # the halt cut the connection, not the service
         self.ledger.note_outage(service, str(error))
         if self._up.get(service, True):
             emit(f"{service}.away", reason=str(error), worker_id=self.worker_id)

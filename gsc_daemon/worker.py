@@ -1,0 +1,186 @@
+"""A worker: one forked process that runs the pipeline until it is halted, drained or told to quit."""
+
+from __future__ import annotations
+
+import os
+import queue
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from gsc_daemon.child import Child, Message, boot_id, pid_start
+from gsc_daemon.clock import Clock
+from gsc_daemon.errors import ConfigError, GscdError, LedgerUnavailable, SinkUnavailable, SourceError
+from gsc_daemon.events import emit
+from gsc_daemon.model import Report, WorkerIdentity
+from gsc_daemon.pipeline import SERVICE_RETRY, Arrival, Limits, Pipeline
+from gsc_daemon.ports import Budget, Ledger, Sink, Source
+
+BEAT: Final = 0.5  # seconds between beats, and the longest sleep
+LEDGER_RETRY: Final = 2.0
+LIST_SITES_EVERY: Final = 3600.0
+CHORES_EVERY: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """What a worker works with, built after its fork."""
+
+    ledger: Ledger
+    budget: Budget
+    source: Source
+    sink: Sink
+
+
+class Worker:
+    """The main loop around `Pipeline`.
+
+    Args:
+        build: opens ledger, budget, source and sink. halt_present: whether the halt file is there now.
+        take_over: the sink may be taken from another ledger.
+    """
+
+    def __init__(
+        self,
+        child: Child,
+        build: Callable[[], Steps],
+        *,
+        clock: Clock,
+        run_id: str,
+        limits: Limits,
+        reports: dict[str, Report],
+        halt_present: Callable[[], bool],
+        take_over: bool,
+    ) -> None:
+        self.child, self.clock, self.run_id = child, clock, run_id
+        self.halt_present, self.take_over = halt_present, take_over
+        self.steps = build()
+        pid = os.getpid()
+        identity = WorkerIdentity(child.slot, pid, pid_start(pid), boot_id())
+        self.worker_id = self.steps.ledger.register_worker(identity, run_id)
+        self.wakeups: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()
+        self.pipeline = Pipeline(
+            self.steps.ledger,
+            self.steps.budget,
+            self.steps.source,
+            self.steps.sink,
+            clock=clock,
+            worker_id=self.worker_id,
+            run_id=run_id,
+            limits=limits,
+            reports=reports,
+            halted=self.halted,
+            arrivals=self.wakeups,
+        )
+        self._prepared = False
+        self._prepare_at = self._chores_at = self._beat_at = 0.0
+        self._useful = False
+        self._failing = False
+
+    def halted(self) -> bool:
+        """By order or by the file itself, whichever is seen first."""
+        return self.child.halted or self.halt_present()
+
+    def run(self) -> int:
+        """Until told to leave; gives the exit code."""
+        self.child.listen(self._on_order)
+        self.child.say("ready", worker_id=self.worker_id)
+        emit("worker.started", worker_id=self.worker_id, slot=self.child.slot, pid=os.getpid())
+        while True:
+            try:
+                if self._leaving():
+                    self.pipeline.give_back()
+                    self.steps.ledger.retire_worker(self.worker_id, "asked to leave")
+                    return 0
+                self._turn()
+                self._failing = False
+            except LedgerUnavailable as error:
+                if self.child.quitting:
+                    return 0  # what it holds is freed when the coordinator hears of its end
+                self._ledger_failing(error)
+
+    def _leaving(self) -> bool:
+        return self.child.quitting or (self.child.draining and not self.pipeline.busy)
+
+    def _on_order(self, order: Message) -> None:
+        """In the orders' thread: a halt cuts what the main thread may be waiting for."""
+        if order["do"] in ("halt", "quit"):
+            self.steps.source.abandon()
+            self.steps.sink.cancel()
+        self.wakeups.put(None)
+
+    def _turn(self) -> None:
+        if self.halted():
+            self.pipeline.give_back()
+            self._beat("halted")
+            self._wait()
+            return
+        if not self._prepared:
+            self._prepare()
+            return
+        self._chores()
+        self.pipeline.step(claim=not self.child.draining, timeout=BEAT)
+        if not self._useful and self.pipeline.published:
+            self._useful = True
+            self.child.say("useful")
+        self._beat("working" if self.pipeline.busy else "idle")
+
+    def _prepare(self) -> None:
+        """Before the first claim: the sink's schema and owner, and what it holds read into the ledger."""
+        now = self.clock.monotonic()
+        if now < self._prepare_at:
+            self._beat("waiting for Postgres")
+            self._wait()
+            return
+        ledger, sink = self.steps.ledger, self.steps.sink
+        try:
+            sink.migrate()
+            sink.own(ledger.ledger_id, take_over=self.take_over)
+            if ledger.needs_seed(self.run_id):
+                changed = ledger.seed(self.run_id, sink.highest_token(), sink.receipts_since(ledger.token))
+                emit("ledger.seeded", days=changed)
+        except SinkUnavailable as error:
+            self._prepare_at = now + SERVICE_RETRY
+            ledger.note_outage("sink", str(error))
+            emit("sink.away", reason=str(error), worker_id=self.worker_id)
+        else:
+            self._prepared = True
+            ledger.clear_outage("sink")
+
+    def _chores(self) -> None:
+        """What needs the network and is nobody's batch: the list of properties, once an hour for all workers."""
+        now = self.clock.monotonic()
+        if now < self._chores_at:
+            return
+        self._chores_at = now + CHORES_EVERY
+        ledger, source = self.steps.ledger, self.steps.source
+        if not ledger.claim_chore("list_sites", LIST_SITES_EVERY):
+            return
+        try:
+            ledger.save_sites(source.credential, source.list_sites())
+        except (SourceError, ConfigError) as error:
+            ledger.chore_failed("list_sites", 60.0)
+            emit("sites.unlisted", reason=str(error), worker_id=self.worker_id)
+
+    def _ledger_failing(self, error: GscdError) -> None:
+        if not self._failing:
+            self._failing = True
+            emit("ledger.trouble", reason=str(error), worker_id=self.worker_id)
+        self.steps.source.abandon()
+        self._beat("waiting for the ledger")
+        self._wait(LEDGER_RETRY)
+
+    def _wait(self, seconds: float = BEAT) -> None:
+        """Sleep, but wake for an order; answers that come meanwhile are of batches already given back."""
+        try:
+            arrival = self.wakeups.get(timeout=seconds)
+        except queue.Empty:
+            return
+        if arrival is not None and not isinstance(arrival.result, GscdError):
+            arrival.result.body.close()
+
+    def _beat(self, state: str) -> None:
+        now = self.clock.monotonic()
+        if state == "halted" or now >= self._beat_at:
+            self._beat_at = now + BEAT
+            self.child.beat(state, self.pipeline.site)
