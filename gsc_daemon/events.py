@@ -276,7 +276,7 @@ def clear() -> None:
     _context.clear()
 
 
-def emit(name: str, **fields: Value) -> None:
+def emit(name: str, /, **fields: Value) -> None:
     """Tell the subscribers what happened. Raises KeyError for a name that is not in `EVENTS`."""
     spec = EVENTS[name]
     if not _subscribers:
