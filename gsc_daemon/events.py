@@ -39,7 +39,7 @@ Subscriber = Callable[[str, EventSpec, dict[str, Value]], None]
 # Fields that mean the same wherever they stand.
 COMMON: Final = {
     "worker_id": "number of the worker process, never used twice",
-    "slot": "place of the worker, 1 to max_concurrency; its successor takes the same",
+    "slot": "place among its kind, from 0; its successor takes the same",
     "pid": "process id",
     "token": "fencing token of the batch",
     "site": "Search Console property, as Google spells it",
@@ -48,6 +48,7 @@ COMMON: Final = {
     "search_type": "web, image, video, news, discover or googleNews",
     "reason": "what happened, in words",
     "duration": "seconds",
+    "role": "worker, coordinator or reporter",
     "rows": "rows published",
     "until_ms": "UTC milliseconds, or nothing: until a person acts",
     "service": "sink, budget or source",
@@ -61,27 +62,15 @@ def _spec(level: Level, text: str, common: str = "", /, **own: str) -> EventSpec
 
 EVENTS: Final[dict[str, EventSpec]] = {
     # the daemon
-    "daemon.started": _spec(
-        Level.INFO,
-        "gscd {version} is up with {workers} workers",
-        "pid",
-        version="of the program",
-        workers="worker processes wanted",
-        run_id="names this run of the daemon",
-    ),
-    "daemon.stopping": _spec(
-        Level.INFO, "stopping: {reason}", "reason", seconds="that leased work may still take until it goes back"
-    ),
-    "daemon.stopped": _spec(Level.INFO, "stopped after {duration} s", "duration", code="exit code"),
-    "daemon.halted": _spec(
-        Level.WARNING, "halted by {by}: {reason}. `gscd resume` goes on", "reason", by="who asked for it"
-    ),
-    "daemon.resumed": _spec(Level.INFO, "resumed after {duration} s", "duration", by="who asked for it"),
+    "daemon.started": _spec(Level.INFO, "gscd is up", "pid", version="of the program", run_id="names this run"),
+    "daemon.stopping": _spec(Level.INFO, "stopping: {reason}", "reason", code="exit code"),
+    "daemon.halted": _spec(Level.WARNING, "halted: {reason}. `gscd resume` goes on", "reason"),
+    "daemon.resumed": _spec(Level.INFO, "resumed"),
     "daemon.reloaded": _spec(
         Level.INFO,
-        "settings read again: {changed}",
-        changed="settings that changed, or “nothing changed”",
-        restart="changed settings that want a restart",
+        "settings read again: {reason}",
+        "reason",
+        ok="whether they are in force now; if not, the old ones are",
     ),
     "daemon.reload_refused": _spec(Level.ERROR, "the old settings stay in force: {reason}", "reason"),
     "daemon.memory": _spec(
@@ -96,18 +85,14 @@ EVENTS: Final[dict[str, EventSpec]] = {
         pss_mb="megabytes (PSS) of all processes together",
         limit_mb="megabytes that they may take",
     ),
-    "halt.propagation": _spec(
-        Level.INFO, "the halt reached every worker in {duration} s", "duration", killed="workers that had to be killed"
-    ),
+    "halt.propagation": _spec(Level.INFO, "the halt reached every worker in {duration} s", "duration"),
     # the coordinator
     "sync.planned": _spec(
         Level.INFO,
-        "{new} days planned, {again} wanted again, {already} there before",
-        "site",
+        "{new} days planned, {again} wanted again",
+        sites="properties looked at",
         new="days that were not in the ledger",
         again="days wanted afresh, as a new generation",
-        already="days that were in the ledger and stay as they are",
-        by="who asked: `sync` or `coordinator`",
     ),
     "sync.cancelled": _spec(Level.INFO, "{days} days cancelled: {reason}", "site reason", days="days taken back"),
     "coordinator.queue_size": _spec(
@@ -120,12 +105,16 @@ EVENTS: Final[dict[str, EventSpec]] = {
     "coordinator.in_flight": _spec(
         Level.DEBUG, "in flight: {batches} batches, {items} items", batches="batches leased", items="items leased"
     ),
-    "coordinator.queue_high": _spec(
+    "coordinator.queue_warning": _spec(
         Level.WARNING,
-        "{size} items are ready or waiting, {percent}% of max_queue_size",
-        size="items ready and waiting together",
-        percent="of max_queue_size; from 80 on nothing is added",
+        "{queued} items are ready or waiting, of {limit} at most; from 80% on nothing is added",
+        queued="items ready and waiting together",
+        limit="max_queue_size",
     ),
+    "leases.freed": _spec(
+        Level.INFO, "{items} items of the dead process {pid} go back to work", "pid", items="items that it held"
+    ),
+    "ledger.seeded": _spec(Level.INFO, "{days} days learned from what Postgres holds", days="days that changed"),
     "ledger.trouble": _spec(Level.ERROR, "ledger: {reason}", "reason worker_id"),
     "ledger.well": _spec(Level.INFO, "the ledger works again after {duration} s", "duration worker_id"),
     "ledger.checkpoint": _spec(
@@ -133,18 +122,15 @@ EVENTS: Final[dict[str, EventSpec]] = {
     ),
     # workers
     "worker.started": _spec(Level.INFO, "started (pid {pid})", "worker_id slot pid"),
-    "worker.stopped": _spec(Level.INFO, "left: {reason}", "worker_id slot pid reason", items="items that it gave back"),
+    "worker.stopped": _spec(Level.INFO, "left: {reason}", "worker_id slot pid reason"),
     "worker.crash": _spec(
         Level.WARNING,
-        "died (pid {pid}): {reason}; {items} items go back to work",
-        "worker_id slot pid reason",
-        items="items that it held",
+        "{role} {slot} (pid {pid}) died: {how}",
+        "role slot pid",
+        how="signal or exit code",
+        uptime="seconds that it lived",
     ),
-    "worker.stuck": _spec(
-        Level.WARNING,
-        "shows no sign of life for {duration} s and is killed (pid {pid})",
-        "worker_id slot pid duration",
-    ),
+    "worker.hung": _spec(Level.WARNING, "{role} {slot} (pid {pid}) is killed: {reason}", "role slot pid reason"),
     "worker.batch": _spec(
         Level.DEBUG,
         "batch of {batch_size} in {duration} s: {status}",
@@ -153,16 +139,7 @@ EVENTS: Final[dict[str, EventSpec]] = {
         retries="refusals and failures while it was under way",
         status="ok, failed, halted or lost",
     ),
-    "child.crash": _spec(
-        Level.WARNING,
-        "the {role} died (pid {pid}): {reason}; it is started again",
-        "pid reason",
-        role="coordinator or reporter",
-    ),
     "lease.lost": _spec(Level.WARNING, "lease {token} is lost; what it held is left alone", "worker_id token " + _DAY),
-    "lease.expired": _spec(
-        Level.WARNING, "lease {token} has run out; {items} items", "worker_id token site", items="held"
-    ),
     # days and items
     "day.published": _spec(
         Level.INFO,
@@ -200,6 +177,7 @@ EVENTS: Final[dict[str, EventSpec]] = {
     "site.parked": _spec(Level.WARNING, "parked: {reason}", "worker_id site reason until_ms"),
     "site.unparked": _spec(Level.INFO, "unparked", "site reason"),
     "site.found": _spec(Level.INFO, "can be read ({permission})", "site", permission="as Google names it"),
+    "sites.unlisted": _spec(Level.WARNING, "the list of properties could not be had: {reason}", "worker_id reason"),
     "site.lost": _spec(Level.ERROR, "can no longer be read; it is tried again daily", "site reason"),
     # the budget
     "rate_limit.usage": _spec(
