@@ -188,7 +188,6 @@ class RateLimitSettings:
         Kind.NUMBER,
         0.8,
         "The part of each quota that gscd allows itself. Lower it where other programs use the same credential.",
-        unit="of 1",
         example=0.5,
         above=0,
         high=1,

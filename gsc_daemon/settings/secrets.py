@@ -15,7 +15,8 @@ STARS: Final = "***"
 _USERINFO: Final = re.compile(r"(?P<before>[a-zA-Z][\w+.-]*://[^\s:/@]*:)[^\s]*@")
 # libpq's key=value pairs (values may be quoted) and the same words in a URI's query.
 _PAIRS: Final = re.compile(
-    r"(?i)(?P<before>\b\w*(?:password|passwd|secret|token)\s*=\s*)(?:'(?:[^'\\]|\\.)*'?|[^\s&']+)"
+    r"(?i)(?P<before>\b(?:\w*(?:password|passwd|secret)|\w+_token)\s*=\s*)"
+    r"(?:'(?:[^'\\]|\\.)*'?|(?:\\.|[^\s&'\\])+)"
 )
 
 
