@@ -85,7 +85,7 @@ def page() -> str:
         "one, `gscd config show` what is in force and where each value comes from.",
         "",
         "Each setting is overridden by an environment variable, `GSCD_SECTION__KEY`, as in",
-        '`GSCD_WORKERS__MAX_CONCURRENCY=5`; lists as TOML (`["a", "b"]`) or separated by commas (`a,b`). The reports are',
+        '`GSCD_WORKERS__MAX_CONCURRENCY=5`; lists as TOML (`["a", "b"]`) or with commas (`a,b`). The reports are',
         "given in the file only.",
         "",
         "In paths, `~/` is the user's folder and `%d/` systemd's credentials folder; other relative paths begin at the",
