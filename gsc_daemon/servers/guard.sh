@@ -9,6 +9,7 @@ if read -r pid <pid; then
     kill "-$2" "$pid"
     tries=0
     while kill -0 "$pid" && [ $tries -lt 80 ]; do
+        case $(cat "/proc/$pid/stat") in *") Z "*) break ;; esac # dead, only not collected yet
         sleep 0.1
         tries=$((tries + 1))
     done

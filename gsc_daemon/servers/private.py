@@ -30,6 +30,8 @@ SOCKET_ROOM: Final = 60  # a Unix socket's path ends at 107 bytes (104 on macOS)
 # The shell notes its own pid and becomes the server: at no time does a server run whose pid the guard cannot read.
 _LAUNCH: Final = 'echo $$ >pid && exec "$@"'
 _GUARD: Final = Path(__file__).with_name("guard.sh")
+# Whatever PATH, PGDATA or the like the starter has, the guard finds rm and the server only what we tell it.
+_ENVIRONMENT: Final = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
 _pipes: set[int] = set()
 _watching_forks = False
@@ -84,13 +86,16 @@ class PrivateServer:
 
     def _copy(self, program: Program) -> Path:
         copy = self.folder / "program"
-        if program.tree.is_dir():
-            shutil.copytree(program.tree, copy, symlinks=True, ignore=shutil.ignore_patterns("include"))
-        else:
-            copy.mkdir()
-            shutil.copy2(program.tree, copy / program.tree.name)
-        copy.chmod(0o755)
-        return copy / (program.path.relative_to(program.tree) if program.tree.is_dir() else program.path.name)
+        for part in filter(lambda part: (program.root / part).exists(), program.parts):
+            source, target = program.root / part, copy / part
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns("include"))
+            else:
+                shutil.copy2(source, target)
+        for folder, _, _ in os.walk(copy):
+            Path(folder).chmod(0o755)
+        return copy / program.path.relative_to(program.root)
 
     @property
     def log(self) -> Path:
@@ -182,12 +187,11 @@ class PrivateServer:
         self._guard.wait(STOP_SECONDS)
 
     def _launch(self, command: Sequence[str | Path]) -> subprocess.Popen[bytes]:
-        environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": os.environ.get("TZ", "UTC")}
         with self.log.open("ab") as log:
             return subprocess.Popen(
                 ["/bin/sh", "-c", _LAUNCH, "sh", *command],
                 cwd=self.folder,
-                env=environment,
+                env=_ENVIRONMENT,
                 umask=0o077,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -233,6 +237,7 @@ def _start_guard(folder: Path, guard_signal: str) -> tuple[int, subprocess.Popen
     guard = subprocess.Popen(
         ["/bin/sh", _GUARD, folder, guard_signal],
         cwd="/",
+        env=_ENVIRONMENT,
         stdin=reading,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

