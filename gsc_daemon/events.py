@@ -231,7 +231,6 @@ EVENTS: Final[dict[str, EventSpec]] = {
     ),
     "log.error": _spec(Level.ERROR, "{logger}: {text}", logger="name of the library's logger", text="its words"),
     "log.warning": _spec(Level.WARNING, "{logger}: {text}", logger="name of the library's logger", text="its words"),
-    "log.info": _spec(Level.INFO, "{logger}: {text}", logger="name of the library's logger", text="its words"),
 }
 
 _subscribers: list[Subscriber] = []
