@@ -1,0 +1,218 @@
+"""`gscd halt` and `gscd resume`: the file first, since it needs neither the ledger nor any service."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import click
+
+from gsc_daemon import halt as halting
+from gsc_daemon.cli import Invocation
+from gsc_daemon.cli.common import json_option, report, say, settings_of
+from gsc_daemon.cli.owner import become_owner, operator
+from gsc_daemon.clock import SystemClock
+from gsc_daemon.errors import ConfigError, GscdError, TryAgain
+from gsc_daemon.halt import DaemonView, daemon_path, read_daemon
+from gsc_daemon.ports import Ledger
+from gsc_daemon.settings import Settings
+
+SECTIONS: Final = ("ledger", "halt")  # a mistake elsewhere in the settings must not keep anyone from halting
+LEDGER_PATIENCE: Final = 1.0  # seconds; the file is enough
+RESUME_PATIENCE: Final = 10.0
+WAIT_SECONDS: Final = 10.0
+RESUME_SECONDS: Final = 3.0
+POLL: Final = 0.05
+
+
+@click.command()
+@click.option("--reason", default="", metavar="TEXT", help="Why; `gscd status` shows it.")
+@click.option(
+    "--wait", is_flag=True, help="Return when every worker stands still; exits 75 after 10 s if one does not."
+)
+@json_option
+@click.pass_obj
+def halt(invocation: Invocation, reason: str, wait: bool, as_json: bool) -> int:
+    """Stop all work until `gscd resume`; the daemon stays up, and nothing is lost.
+
+    Works with a locked ledger, a full disk, Postgres and Redis dead. Survives restart and reboot.
+
+    Example: gscd halt --wait --reason "moving the database"
+    """
+    settings = _settings(invocation)
+    by = operator()
+    reason = reason or f"`gscd halt` by {by}"
+    become_owner(settings)
+    failure = _write_file(settings, reason, by)
+    signalled = _signal_daemon(settings) if failure is not None else None
+    ledger_failure = _tell_ledger(settings, lambda ledger: ledger.halt(reason, by))
+    if failure is not None and signalled is None and ledger_failure is not None:
+        raise failure
+    if failure is not None:
+        say(f"gscd: {failure}; the halt is held by {'the ledger' if ledger_failure is None else 'the running daemon'}")
+    elif ledger_failure:
+        say(f"the ledger could not be told ({ledger_failure}); the halt file is enough")
+    began = time.monotonic()
+    daemon = _await_stillness(settings) if wait else _daemon(settings)
+    if as_json:
+        report(
+            {
+                "halted": True,
+                "reason": reason,
+                "file": settings.halt.file if failure is None else None,
+                "ledger": ledger_failure is None,
+                "daemon": daemon.pid if daemon else None,
+                "waited_seconds": round(time.monotonic() - began, 3) if wait else None,
+            }
+        )
+        return 0
+    still = (
+        "every worker stands still"
+        if wait and daemon
+        else "workers stop within seconds"
+        if daemon
+        else "no daemon runs"
+    )
+    say(f"halted: {still}; `gscd resume` goes on")
+    return 0
+
+
+def _settings(invocation: Invocation) -> Settings:
+    try:
+        return settings_of(invocation, only=SECTIONS, secrets=False)
+    except ConfigError as error:
+        way = "A running service halts all the same by `systemctl kill -s USR1 gscd`"
+        raise ConfigError(error.message, hint=f"{error.hint}. {way}" if error.hint else way) from error
+
+
+def _write_file(settings: Settings, reason: str, by: str) -> GscdError | None:
+    """What kept the file from being written, if anything did."""
+    try:
+        halting.write(settings.halt.file, reason, by)
+    except GscdError as error:
+        return error
+    return None
+
+
+def _daemon(settings: Settings) -> DaemonView | None:
+    """The daemon, if any process of it lives."""
+    view = read_daemon(daemon_path(settings.ledger.path))
+    return view if view is not None and view.locked else None
+
+
+def _signal_daemon(settings: Settings) -> int | None:
+    """USR1 to the supervisor; gives its pid if it could be told."""
+    daemon = _daemon(settings)
+    if daemon is None or not daemon.alive or not daemon.pid:
+        return None
+    try:
+        os.kill(daemon.pid, signal.SIGUSR1)
+    except (ProcessLookupError, PermissionError):
+        return None
+    return daemon.pid
+
+
+def _tell_ledger(
+    settings: Settings, act: Callable[[Ledger], None], patience: float = LEDGER_PATIENCE
+) -> GscdError | None:
+    """What kept the ledger from being told, if anything did; a ledger that is not there yet needs no telling."""
+    if not _exists(settings.ledger.path):
+        return None
+    try:
+        from gsc_daemon.ledger import open_ledger
+
+        ledger = open_ledger(settings.ledger.path, SystemClock(), patience=patience)
+        try:
+            act(ledger)
+        finally:
+            ledger.close()
+    except GscdError as error:
+        return error
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with the ledger, the halt by file holds and is told
+        failure = GscdError(f"{type(error).__name__}: {error}")
+        failure.__cause__ = error
+        return failure
+    return None
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # it is there for others; opening it says why not for us
+        return True
+
+
+def _await_stillness(settings: Settings) -> DaemonView | None:
+    """Until the daemon says halted and no worker works. Raises `TryAgain` naming who still does."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while (daemon := _daemon(settings)) is not None:
+        busy = [worker for worker in daemon.workers if worker.works]
+        if daemon.state == "halted" and not busy:
+            return daemon
+        if time.monotonic() > deadline:
+            now_ms = time.time() * 1000
+            named = [
+                f"worker {worker.slot} (pid {worker.pid}, {' '.join(filter(None, (worker.state, worker.site)))} "
+                f"for {(now_ms - worker.since_ms) / 1000:.0f} s)"
+                for worker in busy
+            ] or [f"the supervisor (pid {daemon.pid}) says {daemon.state}"]
+            raise TryAgain(
+                f"halted, but after {WAIT_SECONDS:.0f} s not everything stands still: {', '.join(named)}",
+                hint="The halt stays; ask again, or end them with `systemctl kill -s KILL gscd`, which loses nothing",
+            )
+        time.sleep(POLL)
+    return None
+
+
+@click.command()
+@json_option
+@click.pass_obj
+def resume(invocation: Invocation, as_json: bool) -> int:
+    """Go on with work after a halt, and say what happens next.
+
+    Example: gscd resume
+    """
+    settings = _settings(invocation)
+    by = operator()
+    become_owner(settings)
+    was_halted = [halting.present(settings.halt.file)]
+
+    def clear_ledger(ledger: Ledger) -> None:
+        was_halted.append(ledger.halt_state().halted)
+        ledger.resume(by)
+
+    failure = _tell_ledger(settings, clear_ledger, RESUME_PATIENCE)
+    if failure is not None:
+        raise type(failure)(f"still halted, nothing has changed: {failure.message}", hint=failure.hint) from failure
+    halting.clear(settings.halt.file)
+    daemon = _await_motion(settings)
+    still = daemon is not None and daemon.state in ("halted", "halting")
+    if as_json:
+        report({"was_halted": any(was_halted), "halted": still, "daemon": daemon.pid if daemon else None})
+    else:
+        say("resumed" if any(was_halted) else "it was not halted")
+        say(_what_next(daemon))
+    return 0 if not still else int(TryAgain.exit_code)
+
+
+def _await_motion(settings: Settings) -> DaemonView | None:
+    """The daemon as soon as it no longer stands still, or as it is after a while."""
+    deadline = time.monotonic() + RESUME_SECONDS
+    while (daemon := _daemon(settings)) is not None and daemon.state in ("halted", "halting"):
+        if time.monotonic() > deadline:
+            return daemon
+        time.sleep(POLL)
+    return daemon
+
+
+def _what_next(daemon: DaemonView | None) -> str:
+    if daemon is None:
+        return "no daemon runs; `systemctl start gscd` or `gscd run` starts one"
+    if daemon.state in ("halted", "halting"):
+        why = f" ({daemon.reason})" if daemon.reason else ""
+        return f"the daemon (pid {daemon.pid}) still stands still{why}; `systemctl restart gscd` frees it"
+    return f"the daemon (pid {daemon.pid}, {daemon.state}) goes on by itself; `gscd status` shows what it does"
