@@ -1,10 +1,13 @@
+# shellcheck shell=sh
 # Kills a private server and removes its folder as soon as the process that started them is gone.
 # Standard input is a pipe of which that process alone holds the other end. $1: the folder, $2: the killing signal.
 trap '' HUP INT TERM
 read -r _
 cd "$1" || exit 0
+# shellcheck disable=SC2094 # the variable is no file
 if read -r pid <pid; then
     children=$(cat "/proc/$pid/task/$pid/children")
+    # shellcheck disable=SC2086
     kill -CONT $children "$pid" # whoever is frozen cannot die of anything but KILL
     kill "-$2" "$pid"
     tries=0
