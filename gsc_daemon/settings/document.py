@@ -62,8 +62,9 @@ def _range(about: About) -> str:
     low = about.above if about.above is not None else about.low
     if low is None or about.high is None:
         return ""
-    start = f"more than {low:,}" if about.above is not None else f"{low:,}"
-    return f"{start[0].upper()}{start[1:]} to {about.high:,} {about.unit}".rstrip()
+    if about.above is not None:
+        return f"More than {low:,}, at most {about.high:,} {about.unit}".rstrip()
+    return f"{low:,} to {about.high:,} {about.unit}".rstrip()
 
 
 def page() -> str:

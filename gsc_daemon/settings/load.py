@@ -256,11 +256,11 @@ def _wrong(about: About, value: Any) -> str:
         near = _nearest(value, about.choices)
         return "must be one of " + ", ".join(about.choices) + (f"; did you mean {near}?" if near else "")
     low = about.above if about.above is not None else about.low
-    if low is not None and about.high is not None:
-        inside = low <= value <= about.high and value != about.above  # false for NaN too
-        if not inside:
-            start = f"more than {low:,}" if about.above is not None else f"{low:,}"
-            return f"must be from {start} to {about.high:,} {about.unit}".rstrip()
+    inside = low is None or about.high is None or (low <= value <= about.high and value != about.above)
+    if not inside:  # NaN is inside of nothing
+        if about.above is not None:
+            return f"must be more than {low:,} and at most {about.high:,} {about.unit}".rstrip()
+        return f"must be from {low:,} to {about.high:,} {about.unit}".rstrip()
     return about.wrong(value) if about.wrong is not None else ""
 
 
