@@ -34,6 +34,8 @@ class Output(Protocol):
     def write(self, name: str, spec: EventSpec, fields: Mapping[str, Value], /) -> bool:
         """Whether the record was taken; never blocks, never raises."""
 
+    def close(self) -> None: ...
+
 
 class Journal:
     """The subscriber: filters by level, counts what could not be written.
@@ -83,9 +85,16 @@ class NativeOutput:
             self._send_as_file(line, record)
         return True
 
+    def close(self) -> None:
+        """Let go of the socket; the next record opens one again."""
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+
     def _connectionless(self) -> socket.socket:
         """A socket of this very process; nothing is shared with the parent of a fork."""
         if self._line is None or self._pid != os.getpid():
+            self.close()
             self._line = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
             self._line.setblocking(False)
             self._pid = os.getpid()
@@ -147,6 +156,9 @@ class LineOutput:
             return False
         return not rest
 
+    def close(self) -> None:
+        """stderr stays open."""
+
     def _has_room(self) -> bool:
         poll = select.poll()
         poll.register(self._descriptor, select.POLLOUT)
@@ -168,6 +180,7 @@ class _LibraryLog(logging.Handler):
 
 
 _library_log: Final = _LibraryLog(logging.WARNING)
+_attached: Final[list[Journal]] = []
 
 
 def stderr_is_journal(environ: Mapping[str, str], descriptor: int = 2) -> bool:
@@ -185,9 +198,10 @@ def attach(log_level: str, environ: Mapping[str, str] = os.environ) -> Journal:
     Args:
         log_level: ``error``, ``warning``, ``info`` or ``debug``.
     """
-    events.clear()
+    detach()
     output: Output = NativeOutput() if stderr_is_journal(environ) else LineOutput()
     journal = Journal(output, Level[log_level.upper()])
+    _attached.append(journal)
     events.subscribe(journal)
     logging.getLogger().addHandler(_library_log)
     logging.captureWarnings(True)
@@ -197,5 +211,7 @@ def attach(log_level: str, environ: Mapping[str, str] = os.environ) -> Journal:
 def detach() -> None:
     """Undo `attach`."""
     events.clear()
+    while _attached:
+        _attached.pop().output.close()
     logging.getLogger().removeHandler(_library_log)
     logging.captureWarnings(False)
