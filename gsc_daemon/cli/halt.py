@@ -47,38 +47,39 @@ def halt(invocation: Invocation, reason: str, wait: bool, as_json: bool) -> int:
     by = operator()
     reason = reason or f"`gscd halt` by {by}"
     become_owner(settings)
-    failure = _write_file(settings, reason, by)
-    signalled = _signal_daemon(settings) if failure is not None else None
-    ledger_failure = _tell_ledger(settings, lambda ledger: ledger.halt(reason, by))
-    if failure is not None and signalled is None and ledger_failure is not None:
-        raise failure
-    if failure is not None:
-        say(f"gscd: {failure}; the halt is held by {'the ledger' if ledger_failure is None else 'the running daemon'}")
-    elif ledger_failure:
-        say(f"the ledger could not be told ({ledger_failure}); the halt file is enough")
+    held_by = _halt_everywhere(settings, reason, by)
     began = time.monotonic()
     daemon = _await_stillness(settings) if wait else _daemon(settings)
     if as_json:
-        report(
-            {
-                "halted": True,
-                "reason": reason,
-                "file": settings.halt.file if failure is None else None,
-                "ledger": ledger_failure is None,
-                "daemon": daemon.pid if daemon else None,
-                "waited_seconds": round(time.monotonic() - began, 3) if wait else None,
-            }
-        )
+        waited = round(time.monotonic() - began, 3) if wait else None
+        pid = daemon.pid if daemon else None
+        report({"halted": True, "reason": reason, "held_by": held_by, "daemon": pid, "waited_seconds": waited})
         return 0
-    still = (
-        "every worker stands still"
-        if wait and daemon
-        else "workers stop within seconds"
-        if daemon
-        else "no daemon runs"
-    )
-    say(f"halted: {still}; `gscd resume` goes on")
+    workers = "every worker stands still" if wait else "workers stop within seconds"
+    say(f"halted: {workers if daemon else 'no daemon runs'}; `gscd resume` goes on")
     return 0
+
+
+def _halt_everywhere(settings: Settings, reason: str, by: str) -> list[str]:
+    """What holds the halt now: ``file``, ``ledger``, ``signal``. Raises what kept the file away if nothing does."""
+    held_by = []
+    failure = _write_file(settings, reason, by)
+    if failure is None:
+        held_by.append("file")
+    elif _signal_daemon(settings):
+        held_by.append("signal")
+    has_ledger = _exists(settings.ledger.path)
+    ledger_failure = _tell_ledger(settings, lambda ledger: ledger.halt(reason, by)) if has_ledger else None
+    if has_ledger and ledger_failure is None:
+        held_by.append("ledger")
+    if failure is not None and not held_by:
+        raise failure
+    if failure is not None:
+        how = "the ledger holds the halt" if "ledger" in held_by else "the running daemon was told by signal"
+        say(f"{failure}; {how}")
+    elif ledger_failure is not None:
+        say(f"the ledger could not be told ({ledger_failure}); the halt file is enough")
+    return held_by
 
 
 def _settings(invocation: Invocation) -> Settings:
@@ -104,24 +105,29 @@ def _daemon(settings: Settings) -> DaemonView | None:
     return view if view is not None and view.locked else None
 
 
-def _signal_daemon(settings: Settings) -> int | None:
-    """USR1 to the supervisor; gives its pid if it could be told."""
+def _signal_daemon(settings: Settings) -> bool:
+    """USR1 to the supervisor; whether there is one to be told."""
     daemon = _daemon(settings)
     if daemon is None or not daemon.alive or not daemon.pid:
-        return None
+        return False
     try:
         os.kill(daemon.pid, signal.SIGUSR1)
     except (ProcessLookupError, PermissionError):
-        return None
-    return daemon.pid
+        return False
+    return True
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # it is there for others; opening it says why not for us
+        return True
 
 
 def _tell_ledger(
     settings: Settings, act: Callable[[Ledger], None], patience: float = LEDGER_PATIENCE
 ) -> GscdError | None:
-    """What kept the ledger from being told, if anything did; a ledger that is not there yet needs no telling."""
-    if not _exists(settings.ledger.path):
-        return None
+    """What kept the ledger from being told, if anything did."""
     try:
         from gsc_daemon.ledger import open_ledger
 
@@ -137,13 +143,6 @@ def _tell_ledger(
         failure.__cause__ = error
         return failure
     return None
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # it is there for others; opening it says why not for us
-        return True
 
 
 def _await_stillness(settings: Settings) -> DaemonView | None:
@@ -185,7 +184,8 @@ def resume(invocation: Invocation, as_json: bool) -> int:
         was_halted.append(ledger.halt_state().halted)
         ledger.resume(by)
 
-    failure = _tell_ledger(settings, clear_ledger, RESUME_PATIENCE)
+    has_ledger = _exists(settings.ledger.path)
+    failure = _tell_ledger(settings, clear_ledger, RESUME_PATIENCE) if has_ledger else None
     if failure is not None:
         raise type(failure)(f"still halted, nothing has changed: {failure.message}", hint=failure.hint) from failure
     halting.clear(settings.halt.file)
