@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from gsc_daemon.errors import Exit
 
 
@@ -42,15 +44,19 @@ def test_nothing_changed_is_told(gscd: Callable[..., object], daemon: Callable[.
     assert gscd("reload").err.endswith("changed: nothing that a reload puts in force\n")
 
 
+@pytest.mark.parametrize("mistake", ["setting", "place"])
 def test_bad_settings_do_not_reach_the_daemon(
-    gscd: Callable[..., object], daemon: Callable[..., object], folder: Path
+    gscd: Callable[..., object], daemon: Callable[..., object], folder: Path, mistake: str
 ) -> None:
     daemon()
-    with (folder / "gscd.toml").open("a") as file:
-        file.write("[workers]\nbatch_size = 0\n")
+    if mistake == "setting":
+        with (folder / "gscd.toml").open("a") as file:
+            file.write("[workers]\nbatch_size = 0\n")
+    else:
+        (folder / "key.json").unlink()
     said = gscd("reload")
     assert said.code == Exit.CONFIG
-    assert "workers.batch_size = 0" in said.err
+    assert ("workers.batch_size = 0" if mistake == "setting" else "api.credentials = ") in said.err
     time.sleep(0.1)
     assert not (folder / "SIGHUP").exists()
 

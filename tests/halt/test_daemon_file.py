@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -156,21 +158,18 @@ def test_while_a_child_of_a_dead_daemon_lives_nobody_follows(tmp_path: Path) -> 
     until(lambda: not getattr(read_daemon(path), "locked", True))
 
 
-def test_readers_do_not_keep_a_daemon_from_starting(tmp_path: Path) -> None:
+def test_a_reader_does_not_keep_a_daemon_from_starting(tmp_path: Path) -> None:
     """`status` holds a shared lock for an instant; a daemon that starts in it tries again."""
     path = tmp_path / "gscd.lock"
-    looking = os.fork()
-    if looking == 0:
-        while True:
-            read_daemon(path)
-    try:
-        for turn in range(50):
-            file = DaemonFile(path)
-            file.acquire(f"run-{turn}")
-            file.release()
-    finally:
-        os.kill(looking, signal.SIGKILL)
-        os.waitpid(looking, 0)
+    path.touch()
+    looking = os.open(path, os.O_RDONLY)
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    gone = threading.Timer(0.1, os.close, [looking])
+    gone.start()
+    file = DaemonFile(path)
+    file.acquire("run")
+    file.release()
+    gone.join()
 
 
 def test_a_pid_that_now_belongs_to_another_process_is_not_alive(tmp_path: Path) -> None:
