@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from gsc_daemon.errors import ConfigError
+from gsc_daemon.settings.files import is_folder
 from gsc_daemon.settings.schema import Settings
 from gsc_daemon.settings.secrets import has_password
 
@@ -100,13 +101,14 @@ def _refusal(settings: Settings, names: tuple[str, ...], message: str, hint: str
 def check_places(settings: Settings) -> None:
     """Whether the folders and files that the settings name are there. Raises `ConfigError`.
 
-    Folders below the user's own state folder need not be: the daemon makes it.
+    A user's own state folder need not be there: the daemon makes it. What this user may not see is not held against
+    anyone: the daemon's user may.
     """
     for name, path in (("ledger.path", settings.ledger.path), ("halt.file", settings.halt.file)):
         folder = path.parent
-        if path.is_dir():
+        if is_folder(path):
             raise ConfigError(f"{settings.origin(name)}: {name} = {path} is a folder, but must be a file")
-        if folder != settings.state_folder and not folder.is_dir():
+        if folder != settings.state_folder and is_folder(folder) is False:
             raise ConfigError(
                 f"{_origin(settings, name)}: {name} = {path}, but there is no folder {folder}",
                 hint="Make it, owned by the daemon's user; systemd's StateDirectory= does that for /var/lib/gscd",
@@ -121,7 +123,7 @@ def _check_credentials(settings: Settings, file: Path) -> None:
     try:
         status = file.stat()
     except PermissionError:
-        return  # the daemon's user may see what this one may not
+        return
     except OSError as error:
         raise ConfigError(f"{where}: {error.strerror}", hint="Put the service account's key file there") from error
     if not stat.S_ISREG(status.st_mode):

@@ -118,6 +118,14 @@ def read_secret(path: Path) -> str:
     return text
 
 
+def is_folder(path: Path) -> bool | None:
+    """Whether a folder is there; None if this user may not know."""
+    try:
+        return path.is_dir()
+    except PermissionError:
+        return None
+
+
 def expand(text: str, folder: Path, environ: Mapping[str, str]) -> Path:
     """A path of the settings: ``~`` the user's folder, ``%d/`` systemd's credentials, else below the file's folder.
 
@@ -127,7 +135,7 @@ def expand(text: str, folder: Path, environ: Mapping[str, str]) -> Path:
         given = environ.get("CREDENTIALS_DIRECTORY")
         if given:
             return Path(given) / text.removeprefix("%d/")
-        return UNIT_CREDENTIALS / text.removeprefix("%d/") if UNIT_CREDENTIALS.is_dir() else Path(text)
+        return UNIT_CREDENTIALS / text.removeprefix("%d/") if is_folder(UNIT_CREDENTIALS) else Path(text)
     if text == "~" or text.startswith("~/"):
         return home(environ) / text[2:]
     return folder / text

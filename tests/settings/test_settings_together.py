@@ -207,12 +207,14 @@ def test_values_from_the_environment_are_not_compared_with_another_process(tmp_p
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder that another user cannot look into")
-def test_credentials_that_only_the_daemons_user_sees_are_held_against_nobody() -> None:
+def test_what_only_the_daemons_user_sees_is_held_against_nobody() -> None:
+    toml = "[ledger]\npath = '{0}/l.db'\n[halt]\nfile = '{0}/x/HALT'\n[api]\ncredentials = '{0}/key.json'\n"
     with open_folder() as folder:
         (folder / "private").mkdir(mode=0o700)
-        got = settings(
-            folder, "[ledger]\npath = 'l.db'\n[halt]\nfile = 'HALT'\n[api]\ncredentials = 'private/key.json'"
-        )
+        got = settings(folder, toml.format("private"))
         assert as_nobody(lambda: check_places(got)) == "None"
+        with pytest.raises(ConfigError, match=r"there is no folder .*/private/x\."):
+            check_places(got)
+        (folder / "private" / "x").mkdir()
         with pytest.raises(ConfigError, match=r"private/key\.json: No such file"):
             check_places(got)
