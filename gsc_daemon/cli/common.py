@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 import click
@@ -23,6 +24,14 @@ def settings_of(invocation: Invocation, *, only: Collection[str] = (), secrets: 
     if only:
         return load(invocation.config, os.environ, only=only, secrets=secrets)
     return load(invocation.config, os.environ, secrets=secrets)
+
+
+def exists(path: Path) -> bool:
+    """Whether a file is there; one that this user may not look at is, and opening it says the rest."""
+    try:
+        return path.exists()
+    except OSError:
+        return True
 
 
 def say(text: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import click
 
 from gsc_daemon.cli import Invocation
-from gsc_daemon.cli.common import json_option, report, say, settings_of, table
+from gsc_daemon.cli.common import exists, json_option, report, say, settings_of, table
 from gsc_daemon.cli.owner import become_owner
 from gsc_daemon.errors import GscdError
 from gsc_daemon.settings import BudgetEstimate, Settings, budget_formula, check_places, masked, warnings
@@ -54,13 +54,13 @@ def _formula(formula: BudgetEstimate) -> dict[str, Any]:
 
 def _average_batch_seconds(settings: Settings) -> float | None:
     """As the ledger has measured it; None without a ledger, or if it cannot be read now."""
+    if not exists(settings.ledger.path):
+        return None
     from gsc_daemon.clock import SystemClock
     from gsc_daemon.ledger import open_ledger
 
     try:
         become_owner(settings)
-        if not settings.ledger.path.exists():
-            return None
         ledger = open_ledger(settings.ledger.path, SystemClock(), read_only=True, patience=LEDGER_PATIENCE)
         try:
             return ledger.batch_stats(MEASURED_SECONDS).average_s or None

@@ -6,14 +6,13 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 import click
 
 from gsc_daemon import halt as halting
 from gsc_daemon.cli import Invocation
-from gsc_daemon.cli.common import json_option, report, say, settings_of
+from gsc_daemon.cli.common import exists, json_option, report, say, settings_of
 from gsc_daemon.cli.owner import become_owner, operator
 from gsc_daemon.clock import SystemClock
 from gsc_daemon.errors import ConfigError, GscdError, TryAgain
@@ -68,7 +67,7 @@ def _halt_everywhere(settings: Settings, reason: str, by: str) -> list[str]:
         held_by.append("file")
     elif _signal_daemon(settings):
         held_by.append("signal")
-    has_ledger = _exists(settings.ledger.path)
+    has_ledger = exists(settings.ledger.path)
     ledger_failure = _tell_ledger(settings, lambda ledger: ledger.halt(reason, by)) if has_ledger else None
     if has_ledger and ledger_failure is None:
         held_by.append("ledger")
@@ -115,13 +114,6 @@ def _signal_daemon(settings: Settings) -> bool:
     except (ProcessLookupError, PermissionError):
         return False
     return True
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # it is there for others; opening it says why not for us
-        return True
 
 
 def _tell_ledger(
@@ -184,7 +176,7 @@ def resume(invocation: Invocation, as_json: bool) -> int:
         was_halted.append(ledger.halt_state().halted)
         ledger.resume(by)
 
-    has_ledger = _exists(settings.ledger.path)
+    has_ledger = exists(settings.ledger.path)
     failure = _tell_ledger(settings, clear_ledger, RESUME_PATIENCE) if has_ledger else None
     if failure is not None:
         raise type(failure)(f"still halted, nothing has changed: {failure.message}", hint=failure.hint) from failure
