@@ -95,7 +95,7 @@ def wheels(index: str) -> list[tuple[tuple[int, ...], str]]:
     try:
         text = fetch(page).decode()
     except (OSError, urllib.error.URLError) as error:
-        host = urllib.parse.urlsplit(page).hostname
+        host = urllib.parse.urlsplit(page).hostname or page
         sys.stderr.write(f"package index {host} did not answer: {error}\n")
         return []
     found = []
