@@ -125,11 +125,25 @@ class NoBatch(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Filter:
+    """What rows must match: one of the API's ``dimensionFilterGroups``.
+
+    Args:
+        operator: as the API spells it, such as ``equals``.
+    """
+
+    dimension: str
+    expression: str
+    operator: str = "equals"
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """One request to the API, whatever the transport.
 
     Args:
         item_id: names the answer. final_only: ask for final data only (``dataState``), else for fresh data too.
+        filters: all of them must match.
     """
 
     item_id: int
@@ -140,6 +154,7 @@ class Query:
     start_row: int = 0
     row_limit: int = ROWS_PER_RESPONSE
     final_only: bool = True
+    filters: tuple[Filter, ...] = ()
 
 
 class Row(msgspec.Struct, gc=False):
@@ -219,6 +234,73 @@ class Receipt:
     doubles: int = 0
     replaced: int = 0
     kept: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What Postgres holds of a day, counted from the rows themselves, beside its receipt.
+
+    Args:
+        receipt: None for rows that no receipt vouches for. digest: order-free sum over the rows (see
+            `gsc_daemon.sink.digest`), None unless asked for.
+    """
+
+    day: Day
+    receipt: Receipt | None
+    rows: int
+    clicks: int
+    impressions: int
+    digest: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SinkFacts:
+    """What Postgres says of itself and of our schema, for `gscd doctor`.
+
+    Args:
+        server: its name and version for people. version: as ``server_version_num``, such as 150018.
+        schema_version: of our relations, 0 where there are none. owner: the id of the ledger that feeds it, or "".
+        may_create: this role may make what is missing. bytes: of our relations, indexes included.
+    """
+
+    server: str
+    version: int
+    schema_version: int
+    owner: str
+    read_only: bool
+    may_create: bool
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetFacts:
+    """What Redis says of itself, for `gscd doctor`.
+
+    Args:
+        server: its name and version for people. eviction: its ``maxmemory-policy``, "" where it does not tell.
+        round_trip_ms: of one check.
+    """
+
+    server: str
+    version: tuple[int, ...]
+    eviction: str
+    round_trip_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerFacts:
+    """What SQLite says of itself and of the ledger, for `gscd doctor`.
+
+    Args:
+        sqlite: version of the library. schema_version: ``user_version``. problems: of ``PRAGMA quick_check``.
+    """
+
+    sqlite: str
+    schema_version: int
+    journal_mode: str
+    bytes: int
+    wal_bytes: int
+    problems: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,15 @@ from gsc_daemon.errors import GscdError
 from gsc_daemon.model import (
     Batch,
     BatchStats,
+    BudgetFacts,
     Day,
     Denial,
     Grant,
     HaltState,
+    Held,
     Item,
     LeaseView,
+    LedgerFacts,
     NoBatch,
     Pace,
     PlanResult,
@@ -26,6 +29,7 @@ from gsc_daemon.model import (
     Receipt,
     Row,
     Send,
+    SinkFacts,
     SiteEntry,
     SiteProgress,
     Usage,
@@ -233,6 +237,8 @@ class Ledger(Protocol):
 
     def snapshot(self, target: Path) -> None: ...
 
+    def facts(self) -> LedgerFacts: ...
+
 
 class Budget(Protocol):
     """What we allow ourselves of Google's quota, shared by all workers through Redis.
@@ -247,6 +253,8 @@ class Budget(Protocol):
         """Google refused a query sent at that time (UTC ms): lower the credential's pace for all workers at once."""
 
     def usage(self) -> Sequence[Usage]: ...
+
+    def facts(self) -> BudgetFacts: ...
 
     def close(self) -> None: ...
 
@@ -314,6 +322,9 @@ class Sink(Protocol):
     def own(self, ledger_id: str, *, take_over: bool = False) -> None:
         """One ledger feeds one sink: record its id. Raises `ConfigError` for another ledger's sink."""
 
+    def owner(self) -> str:
+        """The id of the ledger that feeds this sink, "" where none does yet (or there is no schema)."""
+
     def highest_token(self) -> int: ...
 
     def receipts(self, days: Sequence[Day]) -> Mapping[Day, Receipt]:
@@ -327,6 +338,24 @@ class Sink(Protocol):
 
         Raises `LeaseLost` (a newer token or generation is there), `Overlap`.
         """
+
+    def audit(
+        self, site: str | None, first: dt.date | None, last: dt.date | None, *, digests: bool = False
+    ) -> Iterable[Held]:
+        """For reconcile: every day with a receipt or rows (dates inclusive), its rows really counted; by site, date."""
+
+    def sample_pages(
+        self, site: str | None, first: dt.date | None, last: dt.date | None, count: int
+    ) -> Sequence[tuple[Day, str]]:
+        """Random days of ``query_page`` with a random page (URL) of each, for a spot check against the API."""
+
+    def page_rows(self, day: Day, page: str) -> Sequence[Row]:
+        """The rows of one page, with keys in the order of the report's dimensions."""
+
+    def forget_site(self, site: str) -> int:
+        """Delete a site's rows and days; gives the number of rows."""
+
+    def facts(self) -> SinkFacts: ...
 
     def cancel(self) -> None:
         """From another thread or a signal: interrupt the statement under way."""

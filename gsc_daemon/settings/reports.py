@@ -6,7 +6,7 @@ import difflib
 from typing import Any, Final
 
 from gsc_daemon.errors import ConfigError
-from gsc_daemon.model import BUILT_IN_REPORTS, QUERY_PAGE, Report
+from gsc_daemon.model import BUILT_IN_REPORTS, Report
 from gsc_daemon.settings.about import abouts
 from gsc_daemon.settings.schema import ReportSettings
 
@@ -15,13 +15,13 @@ NAMES: Final = " and ".join(KNOWN)
 
 
 def read_reports(tables: Any, where: str) -> tuple[Report, ...]:
-    """The reports wanted; query_page alone if none is given. Raises `ConfigError` with ``where``, the file and line."""
+    """The reports wanted; both built-in ones if none is given. Raises `ConfigError` with ``where``, the file and line."""
     if tables is None:
-        return (QUERY_PAGE,)
+        return BUILT_IN_REPORTS
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise ConfigError(f"{where}: write [[reports]], in double brackets, above each report")
     if not tables:
-        raise ConfigError(f"{where}: reports names none; leave it out for query_page alone")
+        raise ConfigError(f"{where}: reports names none; leave it out for query_page and totals")
     reports: list[Report] = []
     for table in tables:
         report = _read_report(table, where)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from gsc_daemon.model import QUERY_PAGE, Report
+from gsc_daemon.model import BUILT_IN_REPORTS, Report
 from gsc_daemon.settings import values
 from gsc_daemon.settings.about import About, Kind, abouts, setting
 
@@ -330,7 +330,7 @@ class TelemetrySettings:
 
 @dataclass(frozen=True, slots=True)
 class ReportSettings:
-    """What is fetched of each day. May be given several times; without it, query_page alone is fetched."""
+    """What is fetched of each day. May be given several times; without it, query_page and totals are fetched."""
 
     name: str = setting(
         Kind.TEXT,
@@ -366,7 +366,7 @@ class Settings:
     sink: SinkSettings = SinkSettings()
     sync: SyncSettings = SyncSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
-    reports: tuple[Report, ...] = (QUERY_PAGE,)
+    reports: tuple[Report, ...] = BUILT_IN_REPORTS
     file: Path | None = None
     origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     state_folder: Path | None = None

@@ -37,7 +37,7 @@ def test_the_defaults_are_the_designs(tmp_path: Path) -> None:
     told = got.telemetry
     assert (told.listen, told.slack_webhook_file, told.heartbeat_url_file) == ("127.0.0.1:9464", None, None)
     assert told.log_level == "info"
-    assert got.reports == (QUERY_PAGE,)
+    assert got.reports == (QUERY_PAGE, TOTALS)
 
 
 def test_each_value_knows_its_file_and_line_its_variable_or_its_default(tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ IN_FILE = [
     (SITES + "[sink]\nschema = 'pg_x'\n", 'FILE:4: sink.schema = "pg_x" must not begin with pg_,'),
     # reports
     (SITES + "[reports]\nname = 'totals'\n", "FILE:3: write [[reports]], in double brackets, above each report"),
-    ("reports = []\n" + SITES, "FILE:1: reports names none; leave it out for query_page alone"),
+    ("reports = []\n" + SITES, "FILE:1: reports names none; leave it out for query_page and totals"),
     (SITES + "[[reports]]\nnam = 'totals'\n", "FILE:3: there is no setting nam in [[reports]]; there are name, dimen"),
     (SITES + "[[reports]]\n", 'FILE:3: a report wants a name, such as name = "totals"'),
     (
