@@ -98,18 +98,3 @@ class Child:
     def beat(self, state: str, site: str = "") -> None:
         """Alive, and what it is doing."""
         self.say("beat", state=state, site=site)
-
-
-def pid_start(pid: int) -> int:
-    """Clock ticks since boot at which a process started; 0 if there is none (proc(5), field 22 of stat)."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as stat:  # noqa: PTH123
-            return int(stat.read().rpartition(b")")[2].split()[19])
-    except (OSError, IndexError):
-        return 0
-
-
-def boot_id() -> str:
-    """Names this boot of the machine."""
-    with open("/proc/sys/kernel/random/boot_id") as file:  # noqa: PTH123
-        return file.read().strip()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -14,18 +15,20 @@ from typing import Final
 import psutil
 
 from gsc_daemon import plan
-from gsc_daemon.child import Child, Message, boot_id, pid_start
+from gsc_daemon.child import Child, Message
 from gsc_daemon.clock import Clock, pacific_today
 from gsc_daemon.errors import Exit, LedgerUnavailable
 from gsc_daemon.events import emit
-from gsc_daemon.model import Report, SiteProgress, WorkerIdentity
+from gsc_daemon.model import QueueCounts, Report, SiteProgress, WorkerIdentity
 from gsc_daemon.ports import Ledger
+from gsc_daemon.process import boot_id, pid_start
 
 TICK: Final = 0.1  # seconds; a dead worker's leases are free well within half a second
 TEND_EVERY: Final = 1.0
 PRUNE_EVERY: Final = 60.0
 READY_BATCHES: Final = 4  # ready items for each worker, in batches
 LOOKBACK_EVERY: Final = 86_400.0
+PLAN_CHECK: Final = 60.0  # seconds between looks at whether a site is due
 QUEUE_WARN: Final = 0.5
 
 
@@ -65,97 +68,123 @@ class Coordinator:
         self.ready_target, self.max_queue_size, self.until_idle = ready_target, max_queue_size, until_idle
         self.ledger = open_ledger()
         self._tend_at = self._prune_at = 0.0
-        self._planned: frozenset[str] = frozenset()
+        self._dead: deque[tuple[int, int]] = deque()  # pid and its start, whose leases are still to be freed
+        self._due: deque[str] = deque()  # sites to be planned, one a turn
+        self._plan_at: dict[str, float] = {}
         self._halted_by_ledger = False
         self._queue_warned = False
-        self._failing = False
+        self._failing_since: float | None = None
 
     def run(self) -> int:
         """Until told to leave; gives the exit code."""
-        self._release_the_dead()
-        if self.wanted.sites:
-            self.ledger.ensure_sites(self.wanted.sites)
+        self._bury_earlier_workers()
+        if self.wanted.sites is not None:
+            self._take_in_sites(self.wanted.sites)
         self.child.say("ready")
         while not self.child.quitting:
+            for order in self.child.orders(TICK):
+                if order["do"] == "dead":
+                    self._dead.append((order["pid"], order["pid_start"]))
             try:
-                for order in self.child.orders(TICK):
-                    self._obey(order)
                 self._turn()
-                self._failing = False
             except LedgerUnavailable as error:
-                if not self._failing:
-                    self._failing = True
-                    emit("ledger.trouble", reason=str(error))
+                self._failing(error)
+            else:
+                self._well()
         return 0
 
-    def _obey(self, order: Message) -> None:
-        if order["do"] == "dead":
-            self._release(order["pid"], order["pid_start"])
+    def _turn(self) -> None:
+        now = self.clock.monotonic()
+        while self._dead:
+            self._release(*self._dead[0])
+            self._dead.popleft()
+        halt_state = self.ledger.halt_state()
+        if halt_state.halted != self._halted_by_ledger:
+            self._halted_by_ledger = halt_state.halted
+            self.child.say("halted_by_ledger", on=halt_state.halted)
+        halted = self.child.halted or halt_state.halted
+        if not halted:
+            self._plan_next()
+            self.ledger.promote()
+            self.ledger.top_up(self.ready_target, self.max_queue_size)
+        if now >= self._tend_at:
+            self._tend_at = now + TEND_EVERY
+            self._tend(halted)
+            self.child.beat("halted" if halted else "working")
+        if now >= self._prune_at:
+            self._prune_at = now + PRUNE_EVERY
+            self.ledger.prune()
+
+    def _failing(self, error: LedgerUnavailable) -> None:
+        self.child.beat("waiting for the ledger")
+        if self._failing_since is None:
+            self._failing_since = self.clock.monotonic()
+            emit("ledger.trouble", reason=str(error))
+
+    def _well(self) -> None:
+        if self._failing_since is not None:
+            emit("ledger.well", duration=round(self.clock.monotonic() - self._failing_since, 1))
+            self._failing_since = None
+
+    # leases of the dead
 
     def _release(self, pid: int, started: int) -> None:
         items = self.ledger.release_dead(pid, started)
         emit("leases.freed", pid=pid, items=len(items))
 
-    def _release_the_dead(self) -> None:
+    def _bury_earlier_workers(self) -> None:
         """At the start: nobody of an earlier run may go on working; what is dead gives its leases back."""
         for _, identity in self.ledger.workers():
             if self._is_ours(identity):
                 continue
-            if pid_start(identity.pid) == identity.pid_start and identity.boot_id == boot_id():
+            if _lives(identity):
                 os.kill(identity.pid, signal.SIGKILL)
                 psutil.wait_procs([psutil.Process(identity.pid)], timeout=2)
             self._release(identity.pid, identity.pid_start)
 
     def _is_ours(self, identity: WorkerIdentity) -> bool:
         """A living child of our own supervisor."""
-        if identity.boot_id != boot_id() or pid_start(identity.pid) != identity.pid_start:
-            return False
         try:
-            return psutil.Process(identity.pid).ppid() == os.getppid()
+            return _lives(identity) and psutil.Process(identity.pid).ppid() == os.getppid()
         except psutil.NoSuchProcess:
             return False
 
-    def _turn(self) -> None:
-        now = self.clock.monotonic()
-        halt_state = self.ledger.halt_state()
-        if halt_state.halted != self._halted_by_ledger:
-            self._halted_by_ledger = halt_state.halted
-            self.child.say("halted_by_ledger", on=halt_state.halted)
-        if not (self.child.halted or halt_state.halted):
-            self.ledger.promote()
-            self.ledger.top_up(self.ready_target, self.max_queue_size)
-        if now >= self._tend_at:
-            self._tend_at = now + TEND_EVERY
-            self._tend()
-            self.child.beat("halted" if self.child.halted else "working")
-        if now >= self._prune_at:
-            self._prune_at = now + PRUNE_EVERY
-            self.ledger.prune()
-
-    def _tend(self) -> None:
-        self.ledger.checkpoint()
-        for lease in self.ledger.expired_leases():
-            if pid_start(lease.pid):
+    def _end_expired_leases(self) -> None:
+        """A lease that has run out is freed when its worker is dead; one that lives is killed first."""
+        expired = {lease.worker_id: lease for lease in self.ledger.expired_leases()}
+        if not expired:
+            return
+        for worker_id, identity in self.ledger.workers():
+            lease = expired.get(worker_id)
+            if lease is not None and _lives(identity):
                 self.child.say("kill", pid=lease.pid, reason=f"its lease {lease.token} of {lease.site} has run out")
-        if not self.child.halted:
-            self._plan_due()
-        self._watch_queue()
+            elif lease is not None:
+                self._release(identity.pid, identity.pid_start)
 
-    def _watch_queue(self) -> None:
+    # care
+
+    def _tend(self, halted: bool) -> None:
+        self.ledger.checkpoint()
+        self._end_expired_leases()
+        if not halted:
+            self._look_for_due_sites()
+        self._watch_queue(halted)
+
+    def _watch_queue(self, halted: bool) -> None:
         counts = self.ledger.counts()
+        queued = counts.ready + counts.waiting
         emit("coordinator.queue_size", ready=counts.ready, waiting=counts.waiting, planned=counts.planned_days)
         emit("coordinator.in_flight", batches=counts.batches, items=counts.leased)
-        full = counts.ready + counts.waiting >= QUEUE_WARN * self.max_queue_size
+        full = queued >= QUEUE_WARN * self.max_queue_size
         if full and not self._queue_warned:
-            emit("coordinator.queue_warning", queued=counts.ready + counts.waiting, limit=self.max_queue_size)
+            emit("coordinator.queue_warning", queued=queued, limit=self.max_queue_size)
         self._queue_warned = full
         if not self.until_idle:
             return
-        if self.child.halted or self._halted_by_ledger:
-            self.child.say("idle", code=Exit.TRY_AGAIN)
-        elif counts.idle and self._sites_known():
-            code = Exit.PROBLEM if counts.quarantined else Exit.TRY_AGAIN if counts.parked_days else Exit.OK
-            self.child.say("idle", code=code)
+        if halted:
+            self.child.say("idle", code=Exit.TRY_AGAIN, reason="halted")
+        elif counts.idle and not self._due and self._sites_known():
+            self.child.say("idle", **_idle_end(counts))
 
     def _sites_known(self) -> bool:
         """With ``sites = ["*"]`` nothing is idle until a worker has asked Google once which properties there are."""
@@ -163,47 +192,75 @@ class Coordinator:
 
     # 1: plan
 
-    def _plan_due(self) -> None:
+    def _take_in_sites(self, sites: tuple[str, ...]) -> None:
+        """Sites of the settings become known; one that has left them keeps its data, its queued days are cancelled."""
+        self.ledger.ensure_sites(sites)
+        for known in self.ledger.known_sites():
+            days = 0 if known.site in sites else self.ledger.cancel_days(known.site, None, None)
+            if days:
+                emit("sync.cancelled", site=known.site, days=days, reason="the settings do not name it any more")
+
+    def _look_for_due_sites(self) -> None:
         """Every ``sync.every``, and at once for a site that has come to be known."""
-        if self.wanted.every is None:
+        if self.wanted.every is None or self._due:
             return
-        sites = frozenset(self._sites())
-        if self.ledger.claim_chore("plan", self.wanted.every):
-            lookback = self.wanted.lookback_days if self.ledger.claim_chore("lookback", LOOKBACK_EVERY) else 0
-            self._plan(sites, lookback)
-        elif sites - self._planned:
-            self._plan(sites - self._planned, 0)
-        self._planned = sites
+        now = self.clock.monotonic()
+        for site in self._sites():
+            if now >= self._plan_at.get(site, 0.0):
+                self._plan_at[site] = now + min(PLAN_CHECK, self.wanted.every)
+                self._due.append(site)
 
     def _sites(self) -> Sequence[str]:
         if self.wanted.sites is not None:
             return self.wanted.sites
         return [site.site for site in self.ledger.known_sites() if _readable(site)]
 
-    def _plan(self, sites: frozenset[str], lookback_days: int) -> None:
+    def _plan_next(self) -> None:
+        """Plan one site that is due, so that many sites never hold up the leases of the dead."""
+        if not self._due or self.wanted.every is None:
+            return
+        site = self._due[0]
+        if self.ledger.claim_chore(f"plan {site}", self.wanted.every):
+            again = self.ledger.claim_chore(f"lookback {site}", LOOKBACK_EVERY)
+            try:
+                self._plan(site, self.wanted.lookback_days if again else 0)
+            except LedgerUnavailable:
+                self.ledger.chore_failed(f"plan {site}", 10.0)
+                raise
+        self._due.popleft()
+
+    def _plan(self, site: str, lookback_days: int) -> None:
         today = pacific_today(self.clock)
         new = again = 0
-        for site in sorted(sites):
-            for report in self.wanted.reports:
-                for search_type in self.wanted.search_types:
-                    try:
-                        result = self.ledger.add_days(
-                            plan.recent_days(
-                                site,
-                                report,
-                                search_type,
-                                published=self.ledger.published_days(site, report.name, search_type),
-                                pending=self.ledger.pending_days(site, report.name, search_type),
-                                today=today,
-                                lookback_days=lookback_days,
-                                new_site_days=self.wanted.new_site_days,
-                            )
-                        )
-                    except LedgerUnavailable:
-                        self.ledger.chore_failed("plan", 10.0)
-                        raise
-                    new, again = new + result.new, again + result.again
-        emit("sync.planned", sites=len(sites), new=new, again=again)
+        for report in self.wanted.reports:
+            for search_type in self.wanted.search_types:
+                result = self.ledger.add_days(
+                    plan.recent_days(
+                        site,
+                        report,
+                        search_type,
+                        published=self.ledger.published_days(site, report.name, search_type),
+                        pending=self.ledger.pending_days(site, report.name, search_type),
+                        today=today,
+                        lookback_days=lookback_days,
+                        new_site_days=self.wanted.new_site_days,
+                    )
+                )
+                new, again = new + result.new, again + result.again
+        emit("sync.planned", site=site, new=new, again=again)
+
+
+def _idle_end(counts: QueueCounts) -> Message:
+    """The exit code of ``run --until-idle``, and why."""
+    if counts.quarantined:
+        return {"code": Exit.PROBLEM, "reason": f"{counts.quarantined} items are quarantined"}
+    if counts.parked_days:
+        return {"code": Exit.TRY_AGAIN, "reason": f"{counts.parked_days} days of parked sites are left"}
+    return {"code": Exit.OK, "reason": "nothing is left to do"}
+
+
+def _lives(identity: WorkerIdentity) -> bool:
+    return identity.boot_id == boot_id() and pid_start(identity.pid) == identity.pid_start
 
 
 def _readable(site: SiteProgress) -> bool:

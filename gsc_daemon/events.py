@@ -66,12 +66,7 @@ EVENTS: Final[dict[str, EventSpec]] = {
     "daemon.stopping": _spec(Level.INFO, "stopping: {reason}", "reason", code="exit code"),
     "daemon.halted": _spec(Level.WARNING, "halted: {reason}. `gscd resume` goes on", "reason"),
     "daemon.resumed": _spec(Level.INFO, "resumed"),
-    "daemon.reloaded": _spec(
-        Level.INFO,
-        "settings read again: {reason}",
-        "reason",
-        ok="whether they are in force now; if not, the old ones are",
-    ),
+    "daemon.reloaded": _spec(Level.INFO, "settings read again: {reason}", "reason"),
     "daemon.reload_refused": _spec(Level.ERROR, "the old settings stay in force: {reason}", "reason"),
     "daemon.memory": _spec(
         Level.DEBUG,
@@ -85,12 +80,13 @@ EVENTS: Final[dict[str, EventSpec]] = {
         pss_mb="megabytes (PSS) of all processes together",
         limit_mb="megabytes that they may take",
     ),
+    "halt.unwritten": _spec(Level.ERROR, "halted, but a restart would forget it: {reason}", "reason"),
     "halt.propagation": _spec(Level.INFO, "the halt reached every worker in {duration} s", "duration"),
     # the coordinator
     "sync.planned": _spec(
         Level.INFO,
         "{new} days planned, {again} wanted again",
-        sites="properties looked at",
+        "site",
         new="days that were not in the ledger",
         again="days wanted afresh, as a new generation",
     ),

@@ -8,13 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from gsc_daemon.child import Child, Message, boot_id, pid_start
+from gsc_daemon.child import Child, Message
 from gsc_daemon.clock import Clock
 from gsc_daemon.errors import ConfigError, GscdError, LedgerUnavailable, SinkUnavailable, SourceError
 from gsc_daemon.events import emit
 from gsc_daemon.model import Report, WorkerIdentity
 from gsc_daemon.pipeline import SERVICE_RETRY, Arrival, Limits, Pipeline
 from gsc_daemon.ports import Budget, Ledger, Sink, Source
+from gsc_daemon.process import boot_id, pid_start
 
 BEAT: Final = 0.5  # seconds between beats, and the longest sleep
 LEDGER_RETRY: Final = 2.0

@@ -15,11 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import psutil
-
 from gsc_daemon import __version__
 from gsc_daemon.clock import Clock, SystemClock
 from gsc_daemon.errors import ConfigError, NotPermitted, TryAgain, Unavailable
+from gsc_daemon.process import boot_id, pid_start
 
 SIZE: Final = 16_384  # bytes; room for 64 workers and the fingerprints of the settings
 LOCK_PATIENCE: Final = 0.5  # seconds; readers hold the lock for microseconds
@@ -30,28 +29,6 @@ MODE: Final = 0o640
 def daemon_path(ledger: Path) -> Path:
     """Where the daemon's file of a ledger is."""
     return ledger.parent / "gscd.lock"
-
-
-def pid_start(pid: int) -> int:
-    """Clock ticks since boot at which a process started; 0 if there is none (proc(5), field 22 of stat)."""
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[19])
-    except (FileNotFoundError, ProcessLookupError):
-        pass
-    except (OSError, IndexError):
-        return 0
-    try:  # a system without /proc
-        return 0 if Path("/proc/self").exists() else int(psutil.Process(pid).create_time() * 100)
-    except psutil.Error:
-        return 0
-
-
-def boot_id() -> str:
-    """Names this boot of the machine; pids and start times mean nothing beyond it."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:  # a system without /proc
-        return str(int(psutil.boot_time()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +79,12 @@ class DaemonFile:
     """The supervisor's side of the file.
 
     Args:
-        fault: what made the daemon stop; told with the next `update`.
+        run_id: names this run. fault: what made the daemon stop; told with the next `update`.
     """
 
     def __init__(self, path: Path, clock: Clock | None = None) -> None:
         self.path = path
-        self.fault = ""
+        self.run_id = self.fault = ""
         self._clock = clock or SystemClock()
         self._descriptor = -1
         self._says: dict[str, Any] = {}
@@ -126,7 +103,7 @@ class DaemonFile:
                 self._descriptor = -1
                 raise TryAgain(_who(self.path), hint="Stop it first; `gscd status` shows it")
             time.sleep(0.02)
-        pid = os.getpid()
+        pid, self.run_id = os.getpid(), run_id
         self._says = {"pid": pid, "pid_start": pid_start(pid), "boot_id": boot_id(), "run_id": run_id}
         self._says |= {"version": __version__, "config": str(config or ""), "settings": dict(settings or {})}
         if not self.update(state="starting", reason="", workers=[]):

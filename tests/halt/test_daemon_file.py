@@ -19,7 +19,8 @@ from as_nobody import as_nobody, open_folder
 
 from gsc_daemon import __version__
 from gsc_daemon.errors import ConfigError, TryAgain
-from gsc_daemon.halt import DaemonFile, WorkerView, boot_id, daemon_path, pid_start, read_daemon
+from gsc_daemon.halt import DaemonFile, WorkerView, daemon_path, read_daemon
+from gsc_daemon.process import boot_id, pid_start
 
 HOLD = """
 import sys
