@@ -246,8 +246,13 @@ class Budget(Protocol):
     Raises `BudgetUnavailable` when Redis does not answer; then nothing may be sent.
     """
 
-    def check_rate(self, site: str, credential: str, count: int) -> Grant | Denial:
-        """Take ``count`` queries from the site's, the credential's and the project's windows, all or none."""
+    def check_rate(self, site: str, credential: str, count: int, *, patience: float = 2.0) -> Grant | Denial:
+        """Take ``count`` queries from the site's, the credential's and the project's windows, all or none.
+
+        Args:
+            patience: seconds until sending that are pacing; what could only be sent later is denied. A day that is
+                half fetched asks with more, so that it is not overtaken again and again.
+        """
 
     def slow_down(self, site: str, credential: str, sent_at_ms: int) -> Pace:
         """Google refused a query sent at that time (UTC ms): lower the credential's pace for all workers at once."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import gc
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final
 
 from gsc_daemon import halt, journal
@@ -18,10 +17,11 @@ from gsc_daemon.coordinator import READY_BATCHES, Coordinator, Plan
 from gsc_daemon.halt import DaemonFile
 from gsc_daemon.ledger import SqliteLedger
 from gsc_daemon.ledger import open_ledger as open_sqlite
+from gsc_daemon.model import BUILT_IN_REPORTS
 from gsc_daemon.pipeline import Limits
 from gsc_daemon.ports import Budget, Ledger
 from gsc_daemon.reporter import Reporter
-from gsc_daemon.settings import Settings
+from gsc_daemon.settings import Settings, changes, fingerprints, reloaded
 from gsc_daemon.sink import PostgresSink
 from gsc_daemon.source import SearchConsole, check_credentials
 from gsc_daemon.supervisor import Role, Supervisor
@@ -69,16 +69,6 @@ def make_budget(settings: Settings, ledger: Ledger) -> Budget:
     )
 
 
-def daemon_file(settings: Settings) -> DaemonFile:
-    """Beside the ledger: one daemon for one ledger."""
-    return DaemonFile(daemon_file_path(settings))
-
-
-def daemon_file_path(settings: Settings) -> Path:
-    """Where `gscd status` and `gscd halt` look for the daemon."""
-    return settings.ledger.path.parent / "gscd.lock"
-
-
 def wanted_plan(settings: Settings) -> Plan:
     """What the coordinator keeps current."""
     sync = settings.sync
@@ -114,10 +104,6 @@ class Daemon:
             Role("worker", self._work, workers.max_concurrency, workers.lease_seconds),
         )
 
-    def with_settings(self, settings: Settings) -> Daemon:
-        """The same run under other settings."""
-        return replace(self, settings=settings)
-
     def _coordinate(self, child: Child) -> int:
         journal.attach(self.settings.telemetry.log_level)
         workers = self.settings.workers
@@ -146,7 +132,7 @@ class Daemon:
             limits=Limits(
                 settings.workers.batch_size, settings.workers.max_in_flight, float(settings.workers.lease_seconds)
             ),
-            reports={report.name: report for report in settings.reports},
+            reports={report.name: report for report in (*BUILT_IN_REPORTS, *settings.reports)},
             halt_present=lambda: halt.present(settings.halt.file),
             take_over=self.take_over,
         ).run()
@@ -154,6 +140,24 @@ class Daemon:
     def _steps(self) -> Steps:
         ledger = open_ledger(self.settings, patience=CHILD_PATIENCE)
         return Steps(ledger, make_budget(self.settings, ledger), make_source(self.settings), make_sink(self.settings))
+
+
+class Reloading:
+    """What HUP does to a running daemon: the new settings where a reload suffices, the old ones elsewhere."""
+
+    def __init__(self, daemon: Daemon, read: Callable[[], Settings], file: DaemonFile) -> None:
+        self.daemon, self.read, self.file = daemon, read, file
+
+    def __call__(self) -> tuple[Sequence[Role], str]:
+        """The roles from now on, and what changed in words. Raises `ConfigError`; then nothing changes."""
+        old, new = self.daemon.settings, self.read()
+        live, restart = changes(old, new)
+        self.daemon = replace(self.daemon, settings=reloaded(old, new))
+        self.file.update(settings=fingerprints(self.daemon.settings, self.daemon.run_id))
+        told = f"changed: {', '.join(live)}" if live else "nothing changed"
+        if restart:
+            told += f"; these want a restart: {', '.join(restart)}"
+        return self.daemon.roles(), told
 
 
 def run_daemon(
@@ -165,13 +169,12 @@ def run_daemon(
     Raises `GscdError` for what makes a start senseless: a second daemon, a bad ledger, bad credentials.
     """
     check_credentials(settings.api.credentials)
-    lock = daemon_file(settings)
-    run_id = str(uuid.uuid4())
-    lock.acquire(run_id)
+    daemon = Daemon(settings, str(uuid.uuid4()), until_idle, take_over)
+    lock = DaemonFile(halt.daemon_path(settings.ledger.path))
+    lock.acquire(daemon.run_id, config=settings.file, settings=fingerprints(settings, daemon.run_id))
     try:
         open_ledger(settings, create=True).close()
         journal.attach(settings.telemetry.log_level)
-        daemon = Daemon(settings, run_id, until_idle, take_over)
         gc.collect()
         gc.freeze()  # the children share these pages until they write to them
         return Supervisor(
@@ -180,7 +183,7 @@ def run_daemon(
             halt_file=settings.halt.file,
             notifier=Notifier(),
             clock=SystemClock(),
-            reload=lambda: daemon.with_settings(reload()).roles(),
+            reload=Reloading(daemon, reload, lock),
         ).run()
     finally:
         lock.release()

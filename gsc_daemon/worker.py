@@ -11,7 +11,7 @@ from typing import Final
 from gsc_daemon.child import Child, Message
 from gsc_daemon.clock import Clock
 from gsc_daemon.errors import ConfigError, GscdError, LedgerUnavailable, SinkUnavailable, SourceError
-from gsc_daemon.events import emit
+from gsc_daemon.events import bind, emit
 from gsc_daemon.model import Report, WorkerIdentity
 from gsc_daemon.pipeline import SERVICE_RETRY, Arrival, Limits, Pipeline
 from gsc_daemon.ports import Budget, Ledger, Sink, Source
@@ -59,6 +59,7 @@ class Worker:
         pid = os.getpid()
         identity = WorkerIdentity(child.slot, pid, pid_start(pid), boot_id())
         self.worker_id = self.steps.ledger.register_worker(identity, run_id)
+        bind(worker_id=self.worker_id)
         self.wakeups: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()
         self.pipeline = Pipeline(
             self.steps.ledger,
@@ -85,19 +86,21 @@ class Worker:
     def run(self) -> int:
         """Until told to leave; gives the exit code."""
         self.child.listen(self._on_order)
-        self.child.say("ready", worker_id=self.worker_id)
-        emit("worker.started", worker_id=self.worker_id, slot=self.child.slot, pid=os.getpid())
+        self.child.say("ready")
+        emit("worker.started", slot=self.child.slot, pid=os.getpid())
         while True:
             try:
                 if self._leaving():
                     self.pipeline.give_back()
                     self.steps.ledger.retire_worker(self.worker_id, "asked to leave")
+                    emit("worker.stopped", slot=self.child.slot, pid=os.getpid(), reason="asked to")
                     return 0
                 self._turn()
                 self._failing = False
             except LedgerUnavailable as error:
                 if self.child.quitting:
                     return 0  # what it holds is freed when the coordinator hears of its end
+                self.pipeline.let_go()
                 self._ledger_failing(error)
 
     def _leaving(self) -> bool:
@@ -143,7 +146,7 @@ class Worker:
         except SinkUnavailable as error:
             self._prepare_at = now + SERVICE_RETRY
             ledger.note_outage("sink", str(error))
-            emit("sink.away", reason=str(error), worker_id=self.worker_id)
+            emit("sink.away", reason=str(error))
         else:
             self._prepared = True
             ledger.clear_outage("sink")
@@ -161,13 +164,12 @@ class Worker:
             ledger.save_sites(source.credential, source.list_sites())
         except (SourceError, ConfigError) as error:
             ledger.chore_failed("list_sites", 60.0)
-            emit("sites.unlisted", reason=str(error), worker_id=self.worker_id)
+            emit("sites.unlisted", reason=str(error))
 
     def _ledger_failing(self, error: GscdError) -> None:
         if not self._failing:
             self._failing = True
-            emit("ledger.trouble", reason=str(error), worker_id=self.worker_id)
-        self.steps.source.abandon()
+            emit("ledger.trouble", reason=str(error))
         self._beat("waiting for the ledger")
         self._wait(LEDGER_RETRY)
 
@@ -177,8 +179,8 @@ class Worker:
             arrival = self.wakeups.get(timeout=seconds)
         except queue.Empty:
             return
-        if arrival is not None and not isinstance(arrival.result, GscdError):
-            arrival.result.body.close()
+        if arrival is not None:
+            arrival.drop()
 
     def _beat(self, state: str) -> None:
         now = self.clock.monotonic()

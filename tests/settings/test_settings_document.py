@@ -9,6 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+from gsc_daemon.model import QUERY_PAGE
 from gsc_daemon.settings import Settings, load
 from gsc_daemon.settings.document import example, page
 from gsc_daemon.settings.schema import every_setting
@@ -20,7 +21,9 @@ def test_the_example_works_as_it_is(tmp_path: Path) -> None:
     file = tmp_path / "gscd.toml"
     file.write_text(example())
     got = load(file, {})
-    assert dataclasses.replace(got, file=None, sync=Settings().sync) == Settings()
+    assert got.reports == (QUERY_PAGE,)  # the example's own [[reports]]
+    defaults = Settings()
+    assert dataclasses.replace(got, file=None, sync=defaults.sync, reports=defaults.reports) == defaults
     assert got.sync.sites == ("sc-domain:example.com",)
 
 
@@ -33,7 +36,9 @@ def test_the_example_uncommented_is_every_setting_at_its_default(tmp_path: Path)
     file = tmp_path / "gscd.toml"
     file.write_text(without_files.replace("dimensions = []\n", ""))
     got = load(file, {})
-    assert dataclasses.replace(got, file=None, sync=Settings().sync) == Settings()
+    assert got.reports == (QUERY_PAGE,)  # the example's own [[reports]]
+    defaults = Settings()
+    assert dataclasses.replace(got, file=None, sync=defaults.sync, reports=defaults.reports) == defaults
 
 
 def test_empty_secrets_files_mean_none(tmp_path: Path) -> None:
