@@ -6,8 +6,11 @@ import datetime as dt
 
 
 def amount(number: int, thing: str) -> str:
-    """``1 day``, ``2,310 days``."""
-    plural = f"{thing[:-1]}ies" if thing.endswith("y") and thing[-2:-1] not in tuple("aeiou") else f"{thing}s"
+    """``1 day``, ``2,310 days``, ``3 batches``, ``2 properties``."""
+    if thing.endswith("y") and thing[-2:-1] not in tuple("aeiou"):
+        plural = f"{thing[:-1]}ies"
+    else:
+        plural = f"{thing}es" if thing.endswith("ch") else f"{thing}s"
     return f"{number:,} {thing if number == 1 else plural}"
 
 

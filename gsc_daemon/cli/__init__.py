@@ -27,11 +27,27 @@ class Lazy(NamedTuple):
 
 
 # One line is all that a new command needs here.
-COMMANDS: Final[dict[str, Lazy]] = {
+_TABLE: Final[dict[str, Lazy]] = {
+    "run": Lazy("run:run", "The daemon, in the foreground."),
+    "sync": Lazy("sync:sync", "Ask for days: yesterday, recent, range or full-history."),
+    "cancel": Lazy("cancel:cancel", "Take back days that were asked for."),
+    "sites": Lazy("sites:sites", "The properties and what is kept of them; park, unpark, forget."),
     "halt": Lazy("halt:halt", "Stop all work until `gscd resume`; the daemon stays up."),
     "resume": Lazy("halt:resume", "Go on with work after a halt."),
-    "reload": Lazy("reload:reload", "Have the daemon read its settings again."),
+    "status": Lazy("status:status", "One verdict, what to do next, and the figures behind it."),
+    "reconcile": Lazy("reconcile:reconcile", "Compare what was planned, done and is in Postgres."),
+    "doctor": Lazy("doctor:doctor", "Check everything that the daemon needs, and say what to do."),
     "config": Lazy("config:config", "Check and show the settings, or print an example."),
+    "ledger": Lazy("ledger:ledger", "Look into the ledger, repair it by hand, rebuild it."),
+    "reload": Lazy("reload:reload", "Have the daemon read its settings again."),
+    "rollout": Lazy("rollout:rollout", "May max_concurrency be raised, and why not."),
+    "drill": Lazy("drill:drill", "Rollback drills on the emulator."),
+    "emulator": Lazy("emulator:emulator", "A Search Console of this machine's own."),
+    "demo": Lazy("demo:demo", "The whole thing on this machine, reconciled."),
+}
+_HERE: Final = Path(__file__).parent
+COMMANDS: Final = {
+    name: lazy for name, lazy in _TABLE.items() if (_HERE / f"{lazy.where.partition(':')[0]}.py").exists()
 }
 
 

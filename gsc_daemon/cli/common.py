@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +44,15 @@ def report(data: Any) -> None:
     click.echo(json.dumps(data, ensure_ascii=False, indent=2, default=str))
 
 
-def table(rows: Collection[Collection[Any]]) -> None:
-    """Data as columns, for a person and for `cut`; the first row is the heading."""
+def columns(rows: Collection[Collection[Any]]) -> Iterator[str]:
+    """Rows of equal length as lines in columns; the first row is the heading."""
     cells = [[str(cell) for cell in row] for row in rows]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))] if cells else []
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for row in cells:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def table(rows: Collection[Collection[Any]]) -> None:
+    """Data as columns, for a person and for `cut`."""
+    for line in columns(rows):
+        click.echo(line)

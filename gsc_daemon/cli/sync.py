@@ -1,0 +1,146 @@
+"""`gscd sync`: puts days into the ledger, says how many, and whether a daemon is there to do them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import Any, Final
+
+import click
+
+from gsc_daemon import plan
+from gsc_daemon.cli import Invocation
+from gsc_daemon.cli.asking import Asking, ask
+from gsc_daemon.cli.common import json_option, settings_of
+from gsc_daemon.cli.work import Command, date_range, yes_option
+from gsc_daemon.clock import SystemClock, pacific_today
+from gsc_daemon.model import SEARCH_TYPES, Report, WantedDay
+from gsc_daemon.settings import Settings
+
+OPTIONS: Final = (
+    click.option(
+        "--site", "sites", multiple=True, metavar="SITE", help="This property only; may be given several times."
+    ),
+    click.option(
+        "--search-type",
+        "search_types",
+        multiple=True,
+        type=click.Choice(SEARCH_TYPES),
+        help="This search type instead of sync.search_types; may be given several times.",
+    ),
+    click.option("--force", is_flag=True, help="Fetch again what is published already, as a new generation."),
+    click.option("--allow-loss", is_flag=True, help="An empty answer may replace rows that are there."),
+    click.option("--dry-run", is_flag=True, help="Only say what would be asked for."),
+    yes_option,
+    click.option("--wait", is_flag=True, help="Return when the days are published; exits as `run --until-idle` does."),
+    json_option,
+)
+
+Dates = Callable[[dt.date], list[dt.date]]
+
+
+def asking(command: Command) -> Command:
+    """The options that every kind of sync has."""
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
+
+
+@click.group()
+def sync() -> None:
+    """Ask for days; the daemon fetches them, newest first. The same day twice is one day.
+
+    More than 1,000 days at once are announced first (requests, hours, GB) and want --yes.
+
+    Example: gscd sync range --from 2026-01-01 --to 2026-01-31 --wait
+    """
+
+
+@sync.command()
+@asking
+@click.pass_obj
+def yesterday(invocation: Invocation, /, **options: Any) -> int:
+    """The newest day that Google has finished (three days ago, Pacific time); prints its date.
+
+    Example: gscd sync yesterday --site sc-domain:example.com
+    """
+    date = plan.newest_final(_today())
+    if not options["as_json"]:
+        click.echo(date)
+    return _ask_dates(invocation, options, [date])
+
+
+@sync.command()
+@asking
+@click.pass_obj
+def recent(invocation: Invocation, /, **options: Any) -> int:
+    """What keeps each site current: from its oldest missing or unfinished day up to today, plus a look-back.
+
+    Example: gscd sync recent
+    """
+    settings, today = settings_of(invocation), _today()
+
+    def wanted(asked: Asking, site: str) -> Iterator[WantedDay]:
+        for report in settings.reports:
+            for search_type in asked.search_types:
+                published, pending = asked.held(site, report.name, search_type)
+                for day in plan.recent_days(
+                    site,
+                    report,
+                    search_type,
+                    published=published,
+                    pending=pending,
+                    today=today,
+                    lookback_days=settings.sync.lookback_days,
+                    new_site_days=settings.sync.new_site_days,
+                ):
+                    yield replace(day, force=day.force or asked.force, allow_loss=asked.allow_loss)
+
+    return ask(_asking(settings, options), wanted)
+
+
+@sync.command("range")
+@date_range(required=True)
+@asking
+@click.pass_obj
+def range_(invocation: Invocation, /, first: dt.date, last: dt.date, **options: Any) -> int:
+    """Every day from one date to another, both included.
+
+    Example: gscd sync range --from 2026-01-01 --to 2026-01-31 --force
+    """
+    plan.check_range(first, last, _today())
+    return _ask_dates(invocation, options, plan.dates(first, last))
+
+
+@sync.command("full-history")
+@asking
+@click.pass_obj
+def full_history(invocation: Invocation, /, **options: Any) -> int:
+    """All that Google keeps: 16 months up to today.
+
+    Example: gscd sync full-history --site https://www.example.com/ --yes
+    """
+    today = _today()
+    return _ask_dates(invocation, options, plan.dates(plan.oldest_kept(today), today))
+
+
+def _today() -> dt.date:
+    return pacific_today(SystemClock())
+
+
+def _asking(settings: Settings, options: dict[str, Any]) -> Asking:
+    types = options.pop("search_types") or settings.sync.search_types
+    return Asking(settings, search_types=tuple(dict.fromkeys(types)), **options)
+
+
+def _ask_dates(invocation: Invocation, options: dict[str, Any], dates: list[dt.date]) -> int:
+    settings = settings_of(invocation)
+    reports: tuple[Report, ...] = settings.reports
+
+    def wanted(asked: Asking, site: str) -> Iterable[WantedDay]:
+        return plan.range_days(
+            [site], reports, asked.search_types, dates, force=asked.force, allow_loss=asked.allow_loss
+        )
+
+    return ask(_asking(settings, options), wanted)
