@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import psutil
-
 
 def pid_start(pid: int) -> int:
     """Clock ticks since boot at which a process started; 0 if there is none (proc(5), field 22 of stat)."""
@@ -15,8 +13,15 @@ def pid_start(pid: int) -> int:
         pass
     except (OSError, IndexError):
         return 0
-    try:  # a system without /proc
-        return 0 if Path("/proc/self").exists() else int(psutil.Process(pid).create_time() * 100)
+    return 0 if Path("/proc/self").exists() else _started_elsewhere(pid)
+
+
+def _started_elsewhere(pid: int) -> int:
+    """The same on a system without /proc; psutil takes long to import, so only there."""
+    import psutil
+
+    try:
+        return int(psutil.Process(pid).create_time() * 100)
     except psutil.Error:
         return 0
 
@@ -26,4 +31,6 @@ def boot_id() -> str:
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:  # a system without /proc
+        import psutil
+
         return str(int(psutil.boot_time()))

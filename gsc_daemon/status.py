@@ -18,7 +18,6 @@ from gsc_daemon.clock import Clock
 from gsc_daemon.errors import GscdError, LedgerUnavailable
 from gsc_daemon.halt import DaemonView
 from gsc_daemon.model import BatchStats, HaltState, Item, LeaseView, QueueCounts, SiteProgress
-from gsc_daemon.pipeline import SERVICE_RETRY
 from gsc_daemon.ports import Ledger
 from gsc_daemon.settings import BudgetEstimate, Settings, budget_formula
 from gsc_daemon.words import amount, in_words, moment
@@ -323,6 +322,8 @@ def _away(service: str, since_ms: int, note: str) -> Finding:
     if service == "source":
         text = f"{name} refuses the credential since {moment(since_ms)}: {note}"
         return Finding(Kind.CREDENTIAL, text, "`gscd doctor` says what to do", person=True)
+    from gsc_daemon.pipeline import SERVICE_RETRY  # much to import for the rare case
+
     retry = f"it is tried again every {SERVICE_RETRY:.0f} s"
     return Finding(Kind.AWAY, f"{name} is away since {moment(since_ms)}: {note}", retry)
 

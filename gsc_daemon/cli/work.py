@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-import difflib
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -104,7 +103,7 @@ def confirmed(announcement: str, question: str, *, yes: bool) -> bool:
     return click.confirm(question, err=True)
 
 
-def known_site(typed: str, known: Collection[str], where: str) -> str:
+def known_site(typed: str, known: Sequence[str], where: str) -> str:
     """The property that is meant. Raises `UsageError` that names the nearest one.
 
     Args:
@@ -112,10 +111,14 @@ def known_site(typed: str, known: Collection[str], where: str) -> str:
     """
     if typed in known:
         return typed
-    near = difflib.get_close_matches(typed, known, n=1, cutoff=0.6)
-    if near:
-        raise UsageError(f'"{typed}" is not among {where}', hint=f'Did you mean "{near[0]}"?')
-    if wrong := wrong_site(typed):
+    from gsc_daemon.source.sites import normalise, suggestions
+
+    site = normalise(typed)
+    if site in known:
+        return site
+    if near := suggestions(site, known):
+        raise UsageError(f'"{typed}" is not among {where}', hint=f"Did you mean {' or '.join(near)}?")
+    if wrong := wrong_site(site):
         raise UsageError(f'"{typed}" {wrong}')
     raise UsageError(f'"{typed}" is not among {where}', hint=f"There are {len(known):,}; `gscd sites` lists them")
 
