@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import click
@@ -12,6 +11,7 @@ import click
 from gsc_daemon import halt
 from gsc_daemon.cli import Invocation
 from gsc_daemon.cli.common import json_option, report, say, settings_of, table
+from gsc_daemon.cli.progress import Progress
 from gsc_daemon.cli.work import check_order, date_range, span_words, working_ledger
 from gsc_daemon.clock import SystemClock, pacific_today
 from gsc_daemon.errors import ConfigError, Exit
@@ -23,7 +23,6 @@ from gsc_daemon.words import amount
 
 SPOT_CHECKS: Final = 100
 WORST: Final = 3  # examples of each kind
-PROGRESS_EVERY: Final = 100  # days
 MEANINGS: Final = {
     Kind.MISSING: "the ledger calls them published, Postgres does not hold them",
     Kind.PARTIAL: "Postgres holds fewer rows than the receipt says",
@@ -74,7 +73,8 @@ def reconcile(
         sink = make_sink(settings)
         try:
             _check_owner(ledger, sink)
-            findings = look(ledger, sink, site=site, first=first, last=last, progress=_progress())
+            with Progress("days counted") as progress:
+                findings = look(ledger, sink, site=site, first=first, last=last, progress=progress.show)
             mended = repair(ledger, findings.differences, _wanted(settings), pacific_today(clock)) if mend else None
             checked = _spot_check(settings, ledger, sink, site, first, last, spots) if spots else None
         finally:
@@ -117,28 +117,11 @@ def _spot_check(
 
     try:
         asker = Asker(ledger, budget, source, SystemClock(), halted)
-        progress = _progress("URLs asked for", every=1)
-        checked = []
-        for one in spot_check(asker, sink, site, first, last, count):
-            checked.append(one)
-            progress(len(checked))
-        return checked
+        with Progress("URLs asked for") as progress:
+            return list(progress.count(spot_check(asker, sink, site, first, last, count), count))
     finally:
         source.close()
         budget.close()
-
-
-def _progress(what: str = "days counted", *, every: int = PROGRESS_EVERY) -> Callable[[int], None]:
-    """One line that is rewritten, on a terminal; nothing elsewhere."""
-    shown = sys.stderr.isatty()
-
-    def tell(count: int) -> None:
-        if shown and count % every == 0:
-            click.echo(f"\r{count:,} {what}\x1b[K", err=True, nl=False)
-
-    if shown:
-        click.get_current_context().call_on_close(lambda: click.echo("\r\x1b[K", err=True, nl=False))
-    return tell
 
 
 # For a person.

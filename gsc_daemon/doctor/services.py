@@ -1,0 +1,195 @@
+"""Doctor, the services: Google's API with the credentials and their permissions, Redis, Postgres; and the clock."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from gsc_daemon.doctor.check import Check, Instruments, Verdict
+from gsc_daemon.model import BudgetFacts, SinkFacts, SiteEntry
+from gsc_daemon.words import amount
+
+OLDEST_REDIS: Final = (6, 2)
+OLDEST_POSTGRES: Final = 150_000  # as server_version_num
+SLOW_MS: Final = 10.0  # the seed's figure for one check of the rate
+SITES_SHOWN: Final = 10
+CLOCK_OFF: Final = 2.0  # seconds; Google's Date header is whole seconds
+CLOCK_WRONG: Final = 60.0  # a token is refused by then, and dates are wrong around midnight
+
+
+def look_at_credentials(instruments: Instruments) -> Iterator[Check]:
+    """The file alone, without the network."""
+    path = instruments.settings.api.credentials
+    instruments.check_credentials(path)
+    who = account(path)
+    yield Check("credentials", Verdict.OK, f"{path} is a key of {who}" if who else f"{path} is good")
+
+
+def account(path: Path) -> str:
+    """The service account's e-mail address, which its properties must name as a user; "" for other credentials."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    return str(content.get("client_email", "")) if isinstance(content, dict) else ""
+
+
+def look_at_api(instruments: Instruments) -> Iterator[Check]:
+    """A token, the API itself, and what the credential may read."""
+    source = instruments.make_source()
+    try:
+        entries = source.list_sites()
+    finally:
+        source.close()
+    yield Check("API", Verdict.OK, f"a token was given, and the API lists {amount(len(entries), 'property')}")
+    settings = instruments.settings
+    wanted = None if settings.sync.all_sites else settings.sync.sites
+    yield from judge_sites(wanted, entries, account(settings.api.credentials))
+
+
+def judge_sites(wanted: Sequence[str] | None, entries: Sequence[SiteEntry], who: str) -> Iterator[Check]:
+    """Whether each wanted property can be read. Args: wanted: None for all. who: the service account, or ""."""
+    add = f"Add {who or 'its account'} as a user in Search Console (Settings, Users and permissions)"
+    readable = {entry.site for entry in entries if entry.readable}
+    if wanted is None:
+        unread = [entry.site for entry in entries if not entry.readable]
+        for site in unread[:SITES_SHOWN]:
+            yield Check("sites", Verdict.WARNING, f"{site} is listed, but may not be read", add)
+        if not readable:
+            yield Check("sites", Verdict.PROBLEM, "the credential can read no property at all", add)
+        else:
+            yield Check("sites", Verdict.OK, f"all properties are wanted: {amount(len(readable), 'one')} can be read")
+        return
+    wrong = [site for site in wanted if site not in readable]
+    for site in wrong[:SITES_SHOWN]:
+        yield _unreadable(site, entries, add)
+    if len(wrong) > SITES_SHOWN:
+        yield Check("sites", Verdict.PROBLEM, f"{len(wrong) - SITES_SHOWN:,} more cannot be read either", add)
+    if len(wrong) < len(wanted):
+        yield Check("sites", Verdict.OK, f"{len(wanted) - len(wrong):,} of {amount(len(wanted), 'site')} can be read")
+
+
+def _unreadable(site: str, entries: Sequence[SiteEntry], add: str) -> Check:
+    if any(entry.site == site for entry in entries):
+        return Check("sites", Verdict.PROBLEM, f"{site} is listed, but may not be read", add)
+    near = nearest(site, [entry.site for entry in entries if entry.readable])
+    do = f"Did you mean {near}? Otherwise: {add[0].lower()}{add[1:]}" if near else add
+    return Check("sites", Verdict.PROBLEM, f"the credential does not see {site}", do)
+
+
+def nearest(site: str, known: Sequence[str]) -> str:
+    """The property that may be meant: one of the same host before one that is merely spelled alike; "" for none."""
+    same_host = [one for one in known if _host(one) == _host(site)]
+    return next(iter([*same_host, *difflib.get_close_matches(site, list(known), n=1, cutoff=0.8)]), "")
+
+
+def _host(site: str) -> str:
+    bare = site.removeprefix("sc-domain:").partition("//")[2] or site.removeprefix("sc-domain:")
+    return bare.partition("/")[0].lower().removeprefix("www.")
+
+
+def look_at_redis(instruments: Instruments) -> Iterator[Check]:
+    """Whether the budget can be kept there."""
+    budget = instruments.make_budget()
+    try:
+        facts = budget.facts()
+    finally:
+        budget.close()
+    yield from judge_redis(facts)
+
+
+def judge_redis(facts: BudgetFacts) -> Iterator[Check]:
+    """What its facts mean."""
+    if facts.version and facts.version < OLDEST_REDIS:
+        yield Check("Redis", Verdict.PROBLEM, f"{facts.server} is too old", "Use Redis 6.2 or newer, or Valkey")
+    if facts.eviction and facts.eviction != "noeviction":
+        yield Check(
+            "Redis",
+            Verdict.PROBLEM,
+            f"maxmemory-policy is {facts.eviction}, so queries that were sent can be forgotten",
+            "Set maxmemory-policy noeviction, or give gscd a Redis of its own",
+        )
+    if facts.round_trip_ms > SLOW_MS:
+        yield Check(
+            "Redis",
+            Verdict.WARNING,
+            f"one check of the rate takes {facts.round_trip_ms:.1f} ms, of {SLOW_MS:.0f} that it should",
+            "Run Redis on this machine",
+        )
+    yield Check("Redis", Verdict.OK, f"{facts.server} answers in {facts.round_trip_ms:.1f} ms")
+
+
+def look_at_postgres(instruments: Instruments) -> Iterator[Check]:
+    """Whether data can be kept there, and for whom it is kept."""
+    sink = instruments.make_sink()
+    try:
+        facts = sink.facts()
+    finally:
+        sink.close()
+    yield from judge_postgres(facts, instruments.settings.sink.schema)
+    if facts.owner and instruments.ledger_exists:
+        ledger = instruments.open_ledger()
+        try:
+            yield from judge_owner(facts.owner, ledger.ledger_id)
+        finally:
+            ledger.close()
+
+
+def judge_postgres(facts: SinkFacts, schema: str) -> Iterator[Check]:
+    """What its facts mean."""
+    if facts.version < OLDEST_POSTGRES:
+        yield Check("Postgres", Verdict.PROBLEM, f"{facts.server} is too old", "Use PostgreSQL 15 or newer")
+    if facts.read_only:
+        yield Check(
+            "Postgres",
+            Verdict.PROBLEM,
+            "it takes no writes: a standby, or default_transaction_read_only is on",
+            "Name the primary in sink.dsn",
+        )
+    if not facts.schema_version and not facts.may_create:
+        yield Check(
+            "Postgres",
+            Verdict.PROBLEM,
+            f"there is no schema {schema}, and this role may not make it",
+            f"Have its owner run `CREATE SCHEMA {schema} AUTHORIZATION` with this role's name",
+        )
+    there = f"schema {schema} has version {facts.schema_version}" if facts.schema_version else f"{schema} is made later"
+    yield Check("Postgres", Verdict.OK, f"{facts.server}, {there}, {facts.bytes / 1_000_000:,.0f} MB")
+
+
+def judge_owner(owner: str, ledger_id: str) -> Iterator[Check]:
+    """One ledger feeds one sink."""
+    if owner != ledger_id:
+        yield Check(
+            "Postgres",
+            Verdict.PROBLEM,
+            f"it is fed by the ledger {owner}, and this one is {ledger_id}",
+            "Name the right ledger.path or sink.dsn, or let `gscd run --take-over` take it",
+        )
+
+
+def look_at_clock(instruments: Instruments) -> Iterator[Check]:
+    """This machine's clock against the API's: Google refuses tokens of a wrong one, and dates follow it."""
+    before = time.time()
+    try:
+        there = instruments.web_date(instruments.settings.api.endpoint)
+    except OSError as error:
+        yield Check("clock", Verdict.WARNING, f"it could not be compared with the API's: {error}", "See API above")
+        return
+    yield judge_clock((before + time.time()) / 2 - there)
+
+
+def judge_clock(ahead: float) -> Check:
+    """Args: ahead: seconds that this machine is ahead of the API."""
+    ahead -= 0.5  # the header has whole seconds, so half of one is lost on the average
+    way = "ahead of" if ahead > 0 else "behind"
+    text = f"{abs(ahead):.0f} s {way} the API's"
+    if abs(ahead) >= CLOCK_WRONG:
+        return Check("clock", Verdict.PROBLEM, text, "Let systemd-timesyncd or chrony set it")
+    if abs(ahead) >= CLOCK_OFF:
+        return Check("clock", Verdict.WARNING, text, "Let systemd-timesyncd or chrony set it")
+    return Check("clock", Verdict.OK, "agrees with the API's to the second")
