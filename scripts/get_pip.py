@@ -22,7 +22,6 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
-PUBLIC_INDEX = "https://pypi.org/simple"
 WHEEL = re.compile(r"pip-(\d+(?:\.\d+)*)-py3-none-any\.whl")
 
 
@@ -108,10 +107,11 @@ def wheels(index: str) -> list[tuple[tuple[int, ...], str]]:
 
 
 def main() -> int:
-    indexes = [setting("index-url") or PUBLIC_INDEX, *setting("extra-index-url").split()]
+    indexes = [*setting("index-url").split(), *setting("extra-index-url").split()]
     found = [wheel for index in indexes for wheel in wheels(index)]
     if not found:
-        sys.stderr.write("get_pip: no package index has a pip for this Python; set PIP_INDEX_URL\n")
+        why = "no package index has a pip for this Python" if indexes else "no package index is set"
+        sys.stderr.write(f"get_pip: {why}: apt-get install python3-venv, or set PIP_INDEX_URL\n")
         return 69
     _, address = max(found)
     parts = urllib.parse.urlsplit(address)

@@ -94,6 +94,13 @@ def test_a_wheel_that_does_not_match_its_hash_is_not_run(tmp_path: Path, index: 
     assert run([tmp_path / "venv/bin/python", "-m", "pip", "--version"]).returncode != 0
 
 
+def test_without_any_index_it_is_said_what_helps(tmp_path: Path) -> None:
+    settings = {"PIP_CONFIG_FILE": os.devnull, "PYTHONPATH": masked_ensurepip(tmp_path)}
+    made = make_venv(tmp_path / "venv", python_without_pip(tmp_path), **settings)
+    assert made.returncode == 69
+    assert "apt-get install python3-venv, or set PIP_INDEX_URL" in made.stderr
+
+
 def test_no_fit_python_is_said_in_one_line(tmp_path: Path) -> None:
     old = tmp_path / "old"
     old.write_text("#!/bin/sh\nexit 1\n")

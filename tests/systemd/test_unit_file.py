@@ -35,7 +35,7 @@ def test_systemd_understands_every_line(unit: Path) -> None:
 
 def test_systemd_would_complain_about_a_wrong_line(unit: Path) -> None:
     unit.write_text(unit.read_text().replace("KillMode=mixed", "KillMode=gently"))
-    assert "KillMode" in analyze("verify", unit).stderr
+    assert "gently" in analyze("verify", unit).stderr
 
 
 def test_the_exposure_is_at_most_15_of_100(unit: Path) -> None:
@@ -52,6 +52,7 @@ def test_the_drain_fits_into_the_time_that_systemd_gives() -> None:
     service, unit = parser["Service"], parser["Unit"]
     assert int(service["TimeoutStopSec"]) >= 15 + 5
     assert service["KillMode"] == "mixed"
-    assert service["RestartPreventExitStatus"] == "78"
+    assert (service["Restart"], service["RestartPreventExitStatus"]) == ("on-failure", "78")
+    assert unit["StartLimitIntervalSec"] == "0"
     assert "Requires" not in unit
     assert {"postgresql.service", "redis-server.service"} <= set(unit["After"].split())

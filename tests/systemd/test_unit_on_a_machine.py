@@ -1,0 +1,224 @@
+"""The installed unit on a machine with a real systemd: it starts, works, reloads, halts, drains and is looked after.
+
+The tests build on one another and so run in the order in which they stand: the machine is what the last one left.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from systemd_machine import Machine
+
+INSTALL = "/opt/checkout/scripts/install"
+SITE = "sc-domain:example.com"
+KEY = "/etc/gscd/service-account.json"
+SETTINGS = f"""\
+[api]
+endpoint = "http://127.0.0.1:8080"
+credentials = "%d/service-account.json"
+[rate_limit]
+storage_file = "%d/redis"
+[sink]
+dsn = "postgresql:///gsc"
+[sync]
+sites = ["{SITE}"]
+every = ""
+[telemetry]
+listen = "127.0.0.1:9464"
+log_level = "debug"
+[workers]
+max_concurrency = 2
+"""
+EMULATOR = f"""\
+[Service]
+ExecStart=/usr/local/bin/gscd emulator --site {SITE} --rows 300
+Restart=always
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def key_file() -> str:
+    """The key of a service account that the emulator knows no more of than any other."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+    return json.dumps(
+        {
+            "type": "service_account",
+            "client_email": "gscd@example.iam.gserviceaccount.com",
+            "private_key_id": "1",
+            "private_key": pem,
+            "token_uri": "http://127.0.0.1:8080/token",
+        }
+    )
+
+
+def put(machine: Machine, path: str, text: str, mode: str = "0640") -> None:
+    machine.run("install", "-o", "root", "-g", "gscd", "-m", mode, "/dev/stdin", path, input=text)
+
+
+def pids(machine: Machine) -> set[int]:
+    return {int(pid) for pid in machine.run("pgrep", "--uid", "gscd").split()}
+
+
+def sql(machine: Machine, question: str) -> str:
+    """As the daemon's user, who is also the role."""
+    return machine.run("runuser", "-u", "gscd", "--", "psql", "-d", "gsc", "-XAtc", question)
+
+
+def status(machine: Machine) -> str:
+    return machine.ended("gscd", "status", "--json").stdout
+
+
+def restarts(machine: Machine) -> int:
+    return int(machine.show("NRestarts"))
+
+
+@pytest.fixture(scope="module")
+def installed(machine: Machine) -> Machine:
+    """With an emulator for Google, and settings for it; Redis and Postgres are Debian's."""
+    machine.run(INSTALL)
+    for service in ("redis-server", "postgresql"):
+        if machine.ended("systemctl", "start", service).returncode != 0:
+            pytest.skip(f"{service} is not installed on this machine")
+    put(machine, "/etc/systemd/system/emulator.service", EMULATOR)
+    put(machine, KEY, key_file())
+    put(machine, "/etc/gscd/gscd.toml", SETTINGS)
+    # Only root may read this one: systemd hands it on.
+    machine.run("install", "-m", "0600", "/dev/stdin", "/etc/gscd/redis", input="redis://127.0.0.1:6379/0\n")
+    # What takes seconds in the shipped unit, so that nobody is in a hurry, does not here.
+    machine.run("mkdir", "-p", "/etc/systemd/system/gscd.service.d")
+    put(machine, "/etc/systemd/system/gscd.service.d/quick.conf", "[Service]\nRestartSec=100ms\nWatchdogSec=2\n")
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "enable", "--now", "emulator")
+    return machine
+
+
+def test_install_makes_account_folders_settings_unit_and_database(machine: Machine) -> None:
+    said = machine.run(INSTALL)
+    assert "gscd doctor" in said
+    stat = ("stat", "--format=%U:%G %a")
+    assert machine.run(*stat, "/etc/gscd") == "root:gscd 750"
+    assert machine.run(*stat, "/etc/gscd/gscd.toml") == "root:gscd 640"
+    assert machine.run(*stat, "/var/lib/gscd") == "gscd:gscd 750"
+    assert machine.run("gscd", "--version").startswith("gscd ")
+    assert machine.show("LoadState") == "loaded"
+    if machine.ended("systemctl", "is-active", "postgresql").returncode == 0:
+        assert sql(machine, "SELECT current_user, current_database()") == "gscd|gsc"
+
+
+def test_install_again_changes_nothing_of_ours(machine: Machine) -> None:
+    machine.run(INSTALL)
+    put(machine, "/etc/gscd/gscd.toml", "# mine\n")
+    before = machine.run("sh", "-c", "id gscd; stat --format='%n %U:%G %a' /etc/gscd /etc/gscd/* /var/lib/gscd")
+    machine.run(INSTALL)
+    assert machine.run("cat", "/etc/gscd/gscd.toml") == "# mine"
+    assert machine.run("sh", "-c", "id gscd; stat --format='%n %U:%G %a' /etc/gscd /etc/gscd/* /var/lib/gscd") == before
+
+
+def test_it_starts_without_the_optional_credentials_and_says_when_it_is_ready(installed: Machine) -> None:
+    installed.run("systemctl", "start", "gscd")
+    assert (installed.show("ActiveState"), installed.show("SubState")) == ("active", "running")
+    assert installed.show("StatusText") == "running"
+    assert len(pids(installed)) == 5  # supervisor, coordinator, reporter, two workers
+    assert restarts(installed) == 0
+
+
+def test_it_publishes_through_the_hardened_unit(installed: Machine) -> None:
+    installed.run("gscd", "sync", "range", "--from", "2026-06-01", "--to", "2026-06-03")
+    days = "SELECT count(*) FROM gsc.days WHERE report = 'query_page'"
+    installed.wait_until("three days are published", lambda: sql(installed, days) == "3")
+    rows = sql(installed, "SELECT count(*) FROM gsc.search_analytics")
+    assert rows == sql(installed, "SELECT sum(row_count) FROM gsc.days WHERE report = 'query_page'")
+    assert int(rows) > 0
+    assert "PermissionError" not in installed.journal()
+
+
+def test_the_journal_can_be_searched_by_its_fields(installed: Machine) -> None:
+    found = installed.run("journalctl", "--unit=gscd", "--output=json", "EVENT=day.published")
+    assert {json.loads(line)["SITE"] for line in found.splitlines()} == {SITE}
+
+
+def test_a_reload_puts_settings_in_force_under_the_same_supervisor(installed: Machine) -> None:
+    main = installed.show("MainPID")
+    put(installed, "/etc/gscd/gscd.toml", SETTINGS.replace("max_concurrency = 2", "max_concurrency = 3"))
+    installed.run("systemctl", "reload", "gscd")
+    installed.wait_until("a third worker runs", lambda: len(pids(installed)) == 6)
+    assert (installed.show("MainPID"), restarts(installed)) == (main, 0)
+
+
+def test_a_signal_to_the_whole_unit_halts_and_kills_nobody(installed: Machine) -> None:
+    before = pids(installed)
+    installed.run("systemctl", "kill", "--signal=USR1", "gscd")
+    installed.wait_until("the unit says halted", lambda: installed.show("StatusText").startswith("halted"))
+    assert pids(installed) == before
+    assert restarts(installed) == 0
+    assert installed.ended("test", "-e", "/var/lib/gscd/HALT").returncode == 0
+
+
+def test_a_halt_survives_a_reboot(installed: Machine) -> None:
+    installed.run("systemctl", "enable", "gscd")
+    installed.reboot()
+    installed.wait_until("gscd is up again", lambda: installed.show("ActiveState") == "active")
+    installed.wait_until("and halted", lambda: installed.show("StatusText").startswith("halted"))
+    assert installed.ended("gscd", "resume").returncode == 0
+    installed.wait_until("and goes on", lambda: installed.show("StatusText") == "running")
+
+
+def test_a_killed_supervisor_is_started_again_and_leaves_nobody_behind(installed: Machine) -> None:
+    before = pids(installed)
+    installed.run("kill", "-KILL", installed.show("MainPID"))
+    installed.wait_until(
+        "it is up again", lambda: restarts(installed) == 1 and installed.show("StatusText") == "running"
+    )
+    assert not before & pids(installed)
+
+
+def test_a_hung_supervisor_is_found_by_the_watchdog(installed: Machine) -> None:
+    count = restarts(installed)
+    installed.run("kill", "-STOP", installed.show("MainPID"))
+    installed.wait_until("it is up again", lambda: restarts(installed) > count)
+    installed.wait_until("it is up again", lambda: installed.show("StatusText") == "running")
+
+
+def test_a_stop_drains_and_ends_with_success(installed: Machine) -> None:
+    installed.run("systemctl", "stop", "gscd")
+    assert (installed.show("Result"), installed.show("ExecMainStatus")) == ("success", "0")
+    assert installed.ended("pgrep", "--uid", "gscd").stdout == ""
+
+
+def test_settings_that_cannot_work_are_not_tried_again(installed: Machine) -> None:
+    count = restarts(installed)
+    put(installed, "/etc/gscd/gscd.toml", SETTINGS.replace("max_concurrency = 2", "max_concurrency = 200"))
+    assert installed.ended("systemctl", "start", "gscd").returncode != 0
+    assert (installed.show("ActiveState"), installed.show("ExecMainStatus")) == ("failed", "78")
+    assert restarts(installed) == count
+    assert "max_concurrency" in installed.journal()
+
+
+def test_a_credential_that_is_missing_is_said_to_be(installed: Machine) -> None:
+    put(installed, "/etc/gscd/gscd.toml", SETTINGS.replace('dsn = "postgresql:///gsc"', 'dsn_file = "%d/dsn"'))
+    assert installed.ended("systemctl", "start", "gscd").returncode != 0
+    assert installed.show("ExecMainStatus") == "78"
+    assert "dsn: the secrets file is empty" in installed.journal()
+
+
+def test_uninstall_keeps_what_is_precious(installed: Machine) -> None:
+    installed.run("/opt/checkout/scripts/uninstall")
+    assert installed.show("LoadState") == "not-found"
+    assert installed.ended("test", "-e", "/opt/gscd").returncode == 1
+    assert installed.ended("test", "-d", "/var/lib/gscd").returncode == 0
+    installed.run("/opt/checkout/scripts/uninstall", "--purge")
+    assert installed.ended("test", "-e", "/var/lib/gscd").returncode == 1
+    assert installed.ended("id", "gscd").returncode == 1
+    installed.run("runuser", "-u", "postgres", "--", "psql", "-d", "gsc", "-XAtc", "SELECT 1")
+
+
+def test_the_machine_changes_nothing_of_this_one() -> None:
+    assert not Path("/opt/checkout").exists()
