@@ -9,7 +9,7 @@ from typing import Final
 
 from gsc_daemon.child import Child
 
-BACKOFF: Final = (0.1, 30.0)  # seconds until a slot is filled again, doubling with each early death
+BACKOFF: Final = (0.1, 5.0)  # seconds until a slot is filled again, doubling with each early death
 KILLED_BACKOFF: Final = 1.0  # at most, for one that was killed from outside: the kernel or an operator
 
 
