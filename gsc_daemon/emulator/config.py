@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import typing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from gsc_daemon.errors import UsageError
 
 PERMISSIONS: Final = ("siteOwner", "siteFullUser", "siteRestrictedUser", "siteUnverifiedUser")
 FAULT_KINDS: Final = (
-    *("500", "503", "html", "401", "forbidden", "disabled", "qps", "429", "load"),  # answers that say so
+    *("500", "503", "html", "401", "forbidden", "disabled", "qps", "429", "load", "invalid_grant"),  # said so
     *("reset", "late", "hang", "trickle", "cut", "truncate", "garbage", "empty"),  # what the network or a bug does
 )
 PATHS: Final = ("query", "sites", "batch", "token")
@@ -63,12 +63,14 @@ class EmulatorConfig:
 
     Args:
         sites*: the properties, in the order of ``sites.list``.
+        permissions: site → permission in place of its own, so that one can be taken away or given at run time.
         seed*: with the same seed the same requests get the same rows.
         today: the Pacific date it is, or None for the clock's.
         latency_median_s, latency_p99_s: seconds until a full response of 25,000 rows begins (lognormal; smaller
             responses are quicker); 0: at once.
-        site_qpm, user_qpm, project_qpm: Google's quotas, calls in any 60 s. qps: what it refuses beyond in any second
-            per user (None: nothing). hidden_qpm: a lower limit per project that nobody announced (None: none).
+        site_qpm, user_qpm, project_qpm: Google's quotas, calls in any 60 s.
+        site_qps, user_qps, project_qps: what it refuses beyond in any second (None: nothing); Google names no figure.
+        hidden_qpm: a lower limit per project that nobody announced (None: none).
         other_qpm, other_qps: per user, for everything that is not Search Analytics.
         count_rejected: refused calls use up quota too. refusal: ``403``, ``429`` or ``mixed``.
         retry_after_s: seconds in a Retry-After header of refusals, or None for no such header.
@@ -88,6 +90,7 @@ class EmulatorConfig:
     """
 
     sites: tuple[SiteSpec, ...] = (SiteSpec(),)
+    permissions: dict[str, str] = field(default_factory=dict)
     seed: int = 1
     today: dt.date | None = None
     latency_median_s: float = 0.0
@@ -95,7 +98,9 @@ class EmulatorConfig:
     site_qpm: int = 1200
     user_qpm: int = 1200
     project_qpm: int = 40_000
-    qps: int | None = None
+    site_qps: int | None = None
+    user_qps: int | None = None
+    project_qps: int | None = None
     hidden_qpm: int | None = None
     other_qpm: int = 200
     other_qps: int = 20
@@ -129,6 +134,9 @@ class EmulatorConfig:
             raise UsageError(f"the emulator cannot hide {self.hide_anonymised} of the clicks", hint="Give 0 to 0.9")
         for site in self.sites:
             _one_of(f"permission of {site.site_url}", site.permission, (*PERMISSIONS, ""))
+        for site_url, permission in self.permissions.items():
+            _one_of("site", site_url, tuple(site.site_url for site in self.sites))
+            _one_of(f"permission of {site_url}", permission, (*PERMISSIONS, ""))
         for fault in self.faults:
             _one_of("kind of fault", fault.kind, FAULT_KINDS)
             _one_of("path of a fault", fault.path, PATHS)

@@ -1,8 +1,8 @@
 """Emulator, bodies: gzip streams put together from pieces that were compressed once.
 
 A piece is raw deflate that ends with a full flush (RFC 1951, an empty stored block), so pieces stand in any order
-between one gzip header and one trailer (RFC 1952). The trailer's CRC is combined from the pieces' own: appending n bytes
-multiplies a CRC by x^(8n) modulo the CRC polynomial.
+between one gzip header and one trailer (RFC 1952). The trailer's CRC is combined from the pieces' own: appending n
+bytes multiplies a CRC by x^(8n) modulo the CRC polynomial.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Emulator, truth: chunks of rows, made and compressed once, of which every day is composed.
 
-A pool has one slot for each stretch of ranks. A slot has its own keys, found in no other slot, and a few variants: which
-of the keys appear, in which order, with which figures. A day takes one variant of every slot, so its keys are unique, its
-clicks descend, and days differ while they share most keys, as real ones do.
+A pool has one slot for each stretch of ranks. A slot has its own keys, found in no other slot, and a few variants:
+which of the keys appear, in which order, with which figures. A day takes one variant of every slot, so its keys are
+unique, its clicks descend, and days differ while they share most keys, as real ones do.
 """
 
 from __future__ import annotations

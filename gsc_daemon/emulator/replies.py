@@ -21,7 +21,7 @@ class Reply:
         kind: what it is, for the statistics: ``rows``, ``qps``, ``invalid``, …
         manner: how it is sent: ``""`` properly, or ``reset`` (closed without a byte), ``hang`` (never), ``trickle``
             (spread over ``seconds``), ``cut`` (closed halfway), ``truncate`` (half of a gzip body, framed as if whole).
-        wait: seconds until it begins.
+        wait: seconds until it begins. fetches: which queries it answers. rows: how many rows.
     """
 
     status: int
@@ -32,6 +32,8 @@ class Reply:
     manner: str = ""
     seconds: float = 0.0
     wait: float = 0.0
+    fetches: list[Any] = field(default_factory=list)
+    rows: int = 0
 
 
 def json_reply(status: int, value: Any, kind: str = "ok", **headers: str) -> Reply:
@@ -159,9 +161,9 @@ def service_disabled() -> ApiError:
     """403: the API is not switched on in the credential's project."""
     message = (
         "Google Search Console API has not been used in project 123456789 before or it is disabled. Enable it by "
-        "visiting https://console.developers.google.com/apis/api/searchconsole.googleapis.com/overview?project=123456789 "
-        "then retry. If you enabled this API recently, wait a few minutes for the action to propagate to our systems "
-        "and retry."
+        "visiting https://console.developers.google.com/apis/api/searchconsole.googleapis.com/overview"
+        "?project=123456789 then retry. If you enabled this API recently, wait a few minutes for the action to "
+        "propagate to our systems and retry."
     )
     metadata = {"service": "searchconsole.googleapis.com", "consumer": "projects/123456789"}
     return _denied("disabled", message, "SERVICE_DISABLED", metadata)

@@ -6,6 +6,7 @@ import datetime as dt
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from operator import itemgetter
 from typing import Final
@@ -57,9 +58,7 @@ def _test(item: Filter) -> Callable[[str], bool]:
     return lambda value: (value == wanted) == (operator == "equals")
 
 
-def _value(dimension: str, date: str, hours: list[str]) -> Callable[[Slot, int], str]:
-    if dimension == "date":
-        return lambda slot, number: date
+def _value(dimension: str, hours: list[str]) -> Callable[[Slot, int], str]:
     if dimension == "hour":
         return lambda slot, number: hours[(slot.marks[number] >> 8 & 0xFF) * len(hours) >> 8]
     if dimension == "searchAppearance":
@@ -68,12 +67,12 @@ def _value(dimension: str, date: str, hours: list[str]) -> Callable[[Slot, int],
     return lambda slot, number: slot.keys[number][position]
 
 
-def _keys(dimensions: tuple[str, ...], date: str, hours: list[str]) -> Callable[[Slot, int], tuple[str, ...]]:
+def _keys(dimensions: tuple[str, ...], hours: list[str]) -> Callable[[Slot, int], tuple[str, ...]]:
     """Makes a row's key out of its slot and number."""
     if len(dimensions) > 1 and set(dimensions) <= set(CANONICAL):
         pick = itemgetter(*(CANONICAL.index(dimension) for dimension in dimensions))
-        return lambda slot, number: pick(slot.keys[number])  # type: ignore[no-any-return]  # two or more: a tuple
-    values = [_value(dimension, date, hours) for dimension in dimensions]
+        return lambda slot, number: pick(slot.keys[number])  # two or more: a tuple
+    values = [_value(dimension, hours) for dimension in dimensions]
     return lambda slot, number: tuple([value(slot, number) for value in values])
 
 
@@ -84,11 +83,11 @@ def _rows(chunk: Chunk, stop: int, with_hidden: bool) -> Iterator[tuple[int, int
         yield from ((order[row], c, i, s) for row, c, i, s in chunk.hidden if row < stop)
 
 
-def _sum_chunk(chunk: Chunk, stop: int, query: Query, date: str, hours: list[str]) -> Sums:
+def _sum_chunk(chunk: Chunk, stop: int, query: Query, hours: list[str]) -> Sums:
     """Sums by key over the first rows of a chunk."""
     used = {*query.dimensions, *(item.dimension for item in query.filters)}
-    tests = [(_value(item.dimension, date, hours), _test(item)) for item in query.filters]
-    make_key = _keys(query.dimensions, date, hours)
+    tests = [(_value(item.dimension, hours), _test(item)) for item in query.filters]
+    make_key = _keys(query.dimensions, hours)
     slot, by_page, appearing = chunk.slot, query.by_page, "searchAppearance" in query.dimensions
     sums: dict[tuple[str, ...], tuple[int, int, int]] = {}
     for number, clicks, impressions, position_sum in _rows(chunk, stop, "query" not in used):
@@ -109,36 +108,41 @@ def _sum_chunk(chunk: Chunk, stop: int, query: Query, date: str, hours: list[str
 @lru_cache(maxsize=8192)
 def _kept_sums(chunk: Chunk, stop: int, dimensions: tuple[str, ...], by_page: bool) -> Sums:
     any_day = dt.date.min
-    return _sum_chunk(chunk, stop, Query(any_day, any_day, dimensions, by_page=by_page), "", [])
+    return _sum_chunk(chunk, stop, Query(any_day, any_day, dimensions, by_page=by_page), [])
 
 
-def _chunk_sums(chunk: Chunk, stop: int, query: Query, date: str, hours: list[str]) -> Sums:
+def _chunk_sums(chunk: Chunk, stop: int, query: Query, hours: list[str]) -> Sums:
     if query.filters or not set(query.dimensions) <= _KEPT_DIMENSIONS:
-        return _sum_chunk(chunk, stop, query, date, hours)
+        return _sum_chunk(chunk, stop, query, hours)
     return _kept_sums(chunk, stop, query.dimensions, query.by_page)
 
 
-def _summed(days: list[Day], query: Query, today: dt.date) -> list[Figures]:
-    """Rows summed by key, in the order in which the keys are met."""
+def _most_clicked(total: dict[tuple[str, ...], list[int]], keep: int) -> dict[tuple[str, ...], list[int]]:
+    return dict(sorted(total.items(), key=lambda item: -item[1][0])[:keep])
+
+
+def _summed(days: list[Day], query: Query, today: dt.date, *, cap: int, by_date: bool) -> list[Figures]:
+    """Rows summed by key, in the order in which keys are met; of many days no more than the cap could let through."""
     total: dict[tuple[str, ...], list[int]] = {}
     timed = bool({"date", "hour"} & set(query.dimensions))
+    place = query.dimensions.index("date") if "date" in query.dimensions else -1
+    undated = replace(query, dimensions=tuple(name for name in query.dimensions if name != "date"))
     for group in [[day] for day in days] if timed else [days]:
         date = group[0].date if group else today
         hours = hours_of(date) if "hour" in query.dimensions else []
         if date == today:
             hours = hours[: len(hours) // 2]  # the rest of today has not happened yet
         times = Counter((chunk, stop) for day in group for chunk, _, stop in day.parts(0, day.rows))
-        plain = (
-            query
-            if query.dimensions != ("date",)
-            else Query(date, date, (), by_page=query.by_page, filters=query.filters)
-        )
         for (chunk, stop), count in times.items():
-            for key, (clicks, impressions, position_sum) in _chunk_sums(chunk, stop, plain, f"{date}", hours).items():
-                figures = total.setdefault(key if plain is query else (f"{date}",), [0, 0, 0])
+            for key, (clicks, impressions, position_sum) in _chunk_sums(chunk, stop, undated, hours).items():
+                figures = total.setdefault(key if place < 0 else (*key[:place], f"{date}", *key[place:]), [0, 0, 0])
                 figures[0] += clicks * count
                 figures[1] += impressions * count
                 figures[2] += position_sum * count
+        if timed and len(total) > 4 * cap:
+            if by_date:
+                break
+            total = _most_clicked(total, cap)
     return [Figures(key, *figures) for key, figures in total.items()]
 
 
@@ -146,6 +150,11 @@ def is_canonical(query: Query) -> bool:
     """Whether the answer is the day's rows as they stand in its chunks."""
     searched = query.search_type not in ("discover", "googleNews")
     return query.first == query.last and query.dimensions == CANONICAL and not query.filters and searched
+
+
+def is_quick(query: Query) -> bool:
+    """Whether the answer comes from sums that are kept."""
+    return not query.filters and set(query.dimensions) <= _KEPT_DIMENSIONS | {"date"}
 
 
 def usable_dates(query: Query, today: dt.date) -> Iterator[dt.date]:
@@ -160,6 +169,7 @@ def usable_dates(query: Query, today: dt.date) -> Iterator[dt.date]:
 
 def all_rows(days: list[Day], query: Query, today: dt.date, *, cap: int, sort_by_date: bool) -> list[Figures]:
     """Every row that paging can reach: by clicks descending, equal clicks in a fixed order, cut off at the cap."""
+    by_date = sort_by_date and "date" in query.dimensions
     if is_canonical(query):
         rows = [
             Figures(chunk.slot.keys[number], clicks, impressions, position_sum)
@@ -168,9 +178,9 @@ def all_rows(days: list[Day], query: Query, today: dt.date, *, cap: int, sort_by
             for number, clicks, impressions, position_sum in chunk.rows(start, stop)
         ]
     else:
-        rows = _summed(days, query, today)
+        rows = _summed(days, query, today, cap=cap, by_date=by_date)
     rows.sort(key=lambda row: -row.clicks)
-    if sort_by_date and "date" in query.dimensions:
+    if by_date:
         position = query.dimensions.index("date")
         rows.sort(key=lambda row: row.keys[position])
     return rows[:cap]

@@ -13,7 +13,10 @@ from gsc_daemon.emulator.replies import invalid
 ROW_LIMIT: Final = 25_000
 CANONICAL: Final = ("query", "page", "country", "device")
 _FIELDS: Final = frozenset(
-    "startDate endDate dimensions type searchType dimensionFilterGroups aggregationType rowLimit startRow dataState".split()
+    (
+        *("startDate", "endDate", "dimensions", "type", "searchType", "dimensionFilterGroups", "aggregationType"),
+        *("rowLimit", "startRow", "dataState"),
+    )
 )
 _DIMENSIONS: Final = ("date", "query", "page", "country", "device", "searchAppearance", "hour")
 _TYPES: Final = ("web", "image", "video", "news", "discover", "googleNews")
@@ -99,10 +102,12 @@ def _date(body: dict[str, Any], field: str) -> dt.date:
 def _filters(groups: Any) -> tuple[Filter, ...]:
     found = []
     for group in groups if isinstance(groups, list) else ():
-        if not isinstance(group, dict):
+        if not isinstance(group, dict) or not isinstance(group.get("filters", []), list):
             raise invalid("Invalid value at 'dimension_filter_groups'")
         _enum("groupType", group.get("groupType", "and"), ("and",))
         for item in group.get("filters", ()):
+            if not isinstance(item, dict):
+                raise invalid("Invalid value at 'dimension_filter_groups.filters'")
             dimension = _enum(
                 "filters.dimension", item.get("dimension"), ("query", "page", "country", "device", "searchAppearance")
             )

@@ -1,0 +1,113 @@
+"""Emulator, truth: what a client should hold of each day, counted from the rows themselves."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from gsc_daemon.emulator.answers import Answers, days_of
+from gsc_daemon.emulator.config import SiteSpec
+from gsc_daemon.emulator.digest import add_digests, key_hash, row_digest, storable
+from gsc_daemon.emulator.render import Figures
+from gsc_daemon.emulator.request import CANONICAL, Query
+from gsc_daemon.emulator.truth import Day, Truth
+
+PAGES_ONLY: Final = {"discover": ("page", "country"), "googleNews": ("page", "country", "device")}
+
+
+@dataclass(frozen=True, slots=True)
+class DayTruth:
+    """One date of one site and search type.
+
+    Args:
+        rows: what paging can reach, at most the cap. clicks, impressions: their sums. all_rows: without the cap.
+        digest: sum over those rows of `gsc_daemon.emulator.digest.row_digest`.
+        total_clicks, total_impressions: of the property, as a query without dimensions gives them.
+        final: Google will not change it any more, short of a restatement.
+    """
+
+    date: dt.date
+    rows: int
+    clicks: int
+    impressions: int
+    digest: int
+    all_rows: int
+    total_clicks: int
+    total_impressions: int
+    final: bool
+
+
+def dimensions_of(search_type: str) -> tuple[str, ...]:
+    """The finest dimensions that this search type has."""
+    return PAGES_ONLY.get(search_type, CANONICAL)
+
+
+class Audit:
+    """Says what is true today."""
+
+    def __init__(self, truth: Truth, answers: Answers) -> None:
+        self._truth, self._answers = truth, answers
+
+    def _query(self, date: dt.date, search_type: str, dimensions: tuple[str, ...], state: str) -> Query:
+        by_page = "page" in dimensions or search_type in PAGES_ONLY
+        return Query(date, date, dimensions, search_type, by_page=by_page, state=state)
+
+    def rows(
+        self, site: SiteSpec, date: dt.date, search_type: str, dimensions: tuple[str, ...], state: str, today: dt.date
+    ) -> list[Figures]:
+        """The rows of one day that paging can reach, by clicks descending."""
+        return self._answers.rows(site, self._query(date, search_type, dimensions, state), today)
+
+    def days(
+        self,
+        site: SiteSpec,
+        first: dt.date,
+        last: dt.date,
+        search_type: str,
+        dimensions: tuple[str, ...],
+        state: str,
+        today: dt.date,
+    ) -> Iterator[DayTruth]:
+        """Every date of the range, those without data included."""
+        for number in range((last - first).days + 1):
+            query = self._query(first + dt.timedelta(days=number), search_type, dimensions, state)
+            yield self._day(site, query, today)
+
+    def _day(self, site: SiteSpec, query: Query, today: dt.date) -> DayTruth:
+        final = query.first <= self._truth.newest_final(today)
+        held = days_of(self._truth, site, query, today)
+        if not held:
+            return DayTruth(query.first, 0, 0, 0, 0, 0, 0, 0, final)
+        if query.dimensions == CANONICAL and query.search_type not in PAGES_ONLY:
+            counted = self._from_chunks(held[0])
+        else:
+            counted = self._from_rows(self._answers.rows(site, query, today), query)
+        total = self._answers.rows(site, dataclasses.replace(query, dimensions=(), by_page=False), today)
+        sums = (total[0].clicks, total[0].impressions) if total else (0, 0)
+        return DayTruth(query.first, *counted, *sums, final)
+
+    def _from_chunks(self, day: Day) -> tuple[int, int, int, int, int]:
+        rows = min(day.rows, self._truth.config.cap)
+        clicks = impressions = 0
+        for chunk, _, stop in day.parts(0, rows):
+            clicks += sum(chunk.clicks[:stop])
+            impressions += sum(chunk.impressions[:stop])
+        return rows, clicks, impressions, day.digest(rows), day.rows
+
+    @staticmethod
+    def _from_rows(rows: list[Figures], query: Query) -> tuple[int, int, int, int, int]:
+        placed = query.search_type not in PAGES_ONLY
+        digest = add_digests(
+            row_digest(
+                key_hash([storable(value) for value in row.keys]),
+                row.clicks,
+                row.impressions,
+                row.ctr,
+                row.position if placed else None,
+            )
+            for row in rows
+        )
+        return len(rows), sum(row.clicks for row in rows), sum(row.impressions for row in rows), digest, len(rows)
