@@ -1,0 +1,44 @@
+"""Step 6, the sink: key hashes and digests, by which rows are told apart and compared without their order.
+
+`audit_digest.sql` computes the same digest in Postgres. The emulator has the same functions for what it serves; a test
+compares them, since neither may import the other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+import struct
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+_LENGTH: Final = struct.Struct(">I").pack
+_FIGURES: Final = struct.Struct(">16sqqdd")
+_MASK: Final = (1 << 64) - 1
+# UTF-8 has no lone surrogates, and Postgres keeps no NUL in text.
+_IMPOSSIBLE: Final = re.compile("[\0\ud800-\udfff]")
+
+
+def storable(text: str) -> str:
+    """The text with U+FFFD for every character that Postgres cannot hold."""
+    return _IMPOSSIBLE.sub("\ufffd", text)
+
+
+def key_hash(values: Sequence[str]) -> bytes:
+    """16-byte BLAKE2b of the dimension values, each preceded by its length in UTF-8 bytes (4 bytes, big-endian)."""
+    encoded = [value.encode() for value in values]
+    parts = [part for data in encoded for part in (_LENGTH(len(data)), data)]
+    return hashlib.blake2b(b"".join(parts), digest_size=16).digest()
+
+
+def row_digest(key: bytes, clicks: int, impressions: int, ctr: float, position: float | None) -> int:
+    """The first 8 bytes, as a signed big-endian integer, of the MD5 of key hash and figures (no position is a NaN)."""
+    figures = _FIGURES.pack(key, clicks, impressions, ctr, math.nan if position is None else position)
+    return int.from_bytes(hashlib.md5(figures, usedforsecurity=False).digest()[:8], "big", signed=True)
+
+
+def add_digests(digests: Iterable[int]) -> int:
+    """Their sum modulo 2^64, as a signed integer."""
+    total = sum(digests) & _MASK
+    return total - (_MASK + 1) if total > _MASK // 2 else total

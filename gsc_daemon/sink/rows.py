@@ -1,0 +1,88 @@
+"""Step 6, the sink: the API's rows, packed for COPY: each key once, figures as they are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gsc_daemon.errors import Refusal, SourceError
+from gsc_daemon.model import ROWS_PER_DAY, Row
+from gsc_daemon.sink.digest import key_hash, storable
+
+Packed = tuple[Any, ...]  # key, one text for each dimension, clicks, impressions, ctr, position
+
+
+@dataclass(slots=True)
+class PackedDay:
+    """All rows of a day, one sitting.
+
+    Args:
+        rows: by key hash. doubles: rows dropped, since their key was there already. replaced: characters made U+FFFD.
+        served: rows that the API gave, doubles included.
+    """
+
+    rows: dict[bytes, Packed]
+    doubles: int = 0
+    replaced: int = 0
+    served: int = 0
+    clicks: int = 0
+    impressions: int = 0
+
+    @property
+    def truncated(self) -> bool:
+        return self.served >= ROWS_PER_DAY
+
+    def sorted(self) -> Iterator[Packed]:
+        """In the order of the primary key, so that its index is filled from one end and writes half as much."""
+        rows = self.rows
+        return (rows[key] for key in sorted(rows))
+
+
+def pack(responses: Iterable[Sequence[Row]], width: int) -> PackedDay:
+    """Take the responses one at a time; nothing of a response is kept but the texts of its rows.
+
+    Clicks and impressions are doubles in the API and whole numbers in fact; any other is rounded.
+    Raises `SourceError` for a row that does not have ``width`` keys.
+    """
+    day = PackedDay({})
+    for response in responses:
+        day.served += len(response)
+        _pack_response(day, response, width)
+    return day
+
+
+def _pack_response(day: PackedDay, response: Sequence[Row], width: int) -> None:
+    rows = day.rows
+    clicks = impressions = 0
+    for row in response:
+        keys = row.keys
+        if len(keys) != width:
+            raise SourceError(Refusal.TRANSIENT, f"a row has {len(keys)} keys, not {width}")
+        try:
+            key = key_hash(keys)
+        except UnicodeEncodeError:
+            keys = _replace(day, keys)
+            key = key_hash(keys)
+        for value in keys:
+            if "\0" in value:
+                keys = _replace(day, keys)
+                key = key_hash(keys)
+                break
+        if key in rows:
+            continue
+        row_clicks, row_impressions = round(row.clicks), round(row.impressions)
+        clicks += row_clicks
+        impressions += row_impressions
+        rows[key] = (key, *keys, row_clicks, row_impressions, row.ctr, row.position)
+    day.clicks += clicks
+    day.impressions += impressions
+    day.doubles = day.served - len(rows)
+
+
+def _replace(day: PackedDay, keys: Sequence[str]) -> list[str]:
+    stored = [storable(value) for value in keys]
+    day.replaced += sum(
+        was != now for before, after in zip(keys, stored, strict=True) for was, now in zip(before, after, strict=True)
+    )
+    return stored

@@ -1,0 +1,1 @@
+COPY {rows} ({columns}, site_id, date, search_type, fetched_at) FROM STDIN (FORMAT binary)

@@ -1,0 +1,1 @@
+CREATE TABLE {partition} (LIKE {rows} INCLUDING ALL)

@@ -1,0 +1,1 @@
+SELECT site_id FROM sites WHERE site_url = %(site)s

@@ -1,0 +1,1 @@
+DELETE FROM {rows} WHERE site_id = %(site_id)s

@@ -1,0 +1,1 @@
+SELECT coalesce(max(token), 0) FROM receipts
