@@ -176,7 +176,7 @@ def test_the_readme_names_scripts_that_are_there() -> None:
 
 def test_settings_named_in_the_pages_are_there() -> None:
     known = {f"{section}.{key}" for section, kind in SECTIONS.items() for key in abouts(kind)}
-    named = {words for text in TEXTS.values() for words in re.findall(r"`((?:%s)\.\w+)`" % "|".join(SECTIONS), text)}
+    named = {words for text in TEXTS.values() for words in re.findall(rf"`((?:{chr(124).join(SECTIONS)})\.\w+)`", text)}
     assert named - known - set(EVENTS) == set()
 
 

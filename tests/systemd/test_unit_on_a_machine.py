@@ -6,12 +6,18 @@ The tests build on one another and so run in the order in which they stand: the 
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from systemd_machine import Machine
+from systemd_machine import CHECKOUT, Machine, booted, reason_not_to
 
 INSTALL = "/opt/checkout/scripts/install"
 SITE = "sc-domain:example.com"
@@ -78,6 +84,13 @@ def status(machine: Machine) -> str:
 
 def restarts(machine: Machine) -> int:
     return int(machine.show("NRestarts"))
+
+
+@pytest.fixture(scope="module")
+def machine() -> Iterator[Machine]:
+    """It is up; nothing is installed."""
+    with booted() as up:
+        yield up
 
 
 @pytest.fixture(scope="module")
@@ -220,5 +233,23 @@ def test_uninstall_keeps_what_is_precious(installed: Machine) -> None:
     installed.run("runuser", "-u", "postgres", "--", "psql", "-d", "gsc", "-XAtc", "SELECT 1")
 
 
-def test_the_machine_changes_nothing_of_this_one() -> None:
+def cgroups() -> set[str]:
+    return {str(path) for path in Path("/sys/fs/cgroup").glob("**/gscd-test-*")}
+
+
+def test_nothing_of_a_machine_is_left_when_its_test_is_killed() -> None:
+    if reason := reason_not_to():
+        pytest.skip(reason)
+    before = cgroups()
+    program = "import signal, systemd_machine as m\nwith m.booted() as up: print(up.folder, flush=True); signal.pause()"
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT / "tests/systemd")}
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env=environment) as test:
+        assert test.stdout is not None
+        folder = Path(test.stdout.readline().strip())
+        assert cgroups() > before
+        test.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while (folder.exists() or cgroups() != before) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert (folder.exists(), cgroups()) == (False, before)
     assert not Path("/opt/checkout").exists()
