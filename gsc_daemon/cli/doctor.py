@@ -10,15 +10,18 @@ from typing import Any, Final
 
 import click
 
+from gsc_daemon.budget import RateLimits, make_budget
 from gsc_daemon.cli import Invocation
 from gsc_daemon.cli.common import exists, json_option, report, settings_of
 from gsc_daemon.cli.owner import become_owner
 from gsc_daemon.cli.progress import Progress
 from gsc_daemon.doctor import THIS_MACHINE, Check, Instruments, Verdict, examine, worst
 from gsc_daemon.errors import Exit, GscdError
+from gsc_daemon.model import Pace
+from gsc_daemon.ports import Budget
 from gsc_daemon.settings import Settings, mask
 from gsc_daemon.source import check_credentials
-from gsc_daemon.wiring import make_idle_budget, make_sink, make_source, open_ledger
+from gsc_daemon.wiring import make_sink, make_source, open_ledger
 from gsc_daemon.words import amount
 
 SECTIONS: Final = ("ledger", "halt")  # what is still looked at when something else in the settings is wrong
@@ -76,11 +79,24 @@ def _instruments(settings: Settings) -> Instruments:
         settings,
         ledger_exists=exists(settings.ledger.path),
         open_ledger=lambda: open_ledger(settings, read_only=True, patience=PATIENCE),
-        make_budget=lambda: make_idle_budget(settings),
+        make_budget=lambda: _budget(settings),
         make_source=lambda: make_source(settings),
         make_sink=lambda: make_sink(settings),
         check_credentials=check_credentials,
         web_date=_web_date,
+    )
+
+
+def _budget(settings: Settings) -> Budget:
+    """The budget without a ledger, which there may not be; what Redis says of itself does not ask for one."""
+    rates = settings.rate_limit
+    limits = RateLimits(rates.site_qpm, rates.user_qpm, rates.project_qpm, rates.budget_share)
+    return make_budget(
+        rates.storage,
+        limits,
+        recent_sends=lambda _seconds: (),
+        load_pace=lambda _credential: Pace(),
+        save_pace=lambda _credential, _pace: None,
     )
 
 

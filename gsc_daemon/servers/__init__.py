@@ -6,7 +6,8 @@ the server that is given, a program of this machine, a program that the wheels o
 """
 
 from gsc_daemon.servers.postgres_server import Postgres, postgres
+from gsc_daemon.servers.private import guarded_folder
 from gsc_daemon.servers.programs import Program, find_postgres, find_redis
 from gsc_daemon.servers.redis_server import Redis, redis
 
-__all__ = ["Postgres", "Program", "Redis", "find_postgres", "find_redis", "postgres", "redis"]
+__all__ = ["Postgres", "Program", "Redis", "find_postgres", "find_redis", "guarded_folder", "postgres", "redis"]

@@ -6,6 +6,7 @@ the script kills the server and removes the folder.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -13,7 +14,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -214,6 +215,19 @@ class PrivateServer:
     def _failed(self, program: str | Path, what: str) -> Unavailable:
         lines = self.log.read_text(errors="replace").splitlines()[-5:]
         return Unavailable(f"{Path(program).name} {what}: {' | '.join(lines)}")
+
+
+@contextlib.contextmanager
+def guarded_folder() -> Iterator[Path]:
+    """A folder (0700) of our own for the length of the ``with`` block, gone however this process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="gscd-"))
+    pipe, guard = _start_guard(folder, "KILL")
+    try:
+        yield folder
+    finally:
+        _pipes.discard(pipe)
+        os.close(pipe)
+        guard.wait(STOP_SECONDS)
 
 
 def _make_folder(account: Account | None) -> Path:
