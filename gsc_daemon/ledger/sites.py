@@ -1,0 +1,109 @@
+"""Sites in the ledger: who may read them, which are set aside; beside them halt, outages and chores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from gsc_daemon.ledger.store import Store
+from gsc_daemon.model import HaltState, SiteEntry
+
+LOAD_MEMORY: Final = 3600.0  # seconds after a parking for load in which another refusal means: not today
+
+
+class Sites(Store):
+    """Sites and what holds them, or everything, up."""
+
+    def save_sites(self, credential: str, entries: Sequence[SiteEntry]) -> None:
+        listed = {entry.site: entry.permission for entry in entries}
+        with self._db.write():
+            for (site,) in self._all("save_sites.listed", credential=credential):
+                if site not in listed:
+                    self._run("save_sites.lost", site=site)
+            for site, permission in listed.items():
+                self._run("save_sites", site=site, credential=credential, permission=permission)
+
+    def ensure_sites(self, sites: Sequence[str]) -> None:
+        with self._db.write():
+            self._site_ids(sites)
+
+    def park_site(self, site: str, reason: str, until_ms: int | None) -> None:
+        with self._db.write():
+            self._park(site, reason, until_ms)
+
+    def _park(self, site: str, reason: str, until_ms: int | None) -> None:
+        """A person's parking without an end is not given one by a refusal."""
+        self._site_ids([site])
+        self._run("park_site", site=site, reason=reason or "parked", until=until_ms)
+
+    def load_refused(self, site: str, reason: str, seconds: float, next_day_ms: int) -> int:
+        now = self._now()
+        with self._db.write():
+            self._site_ids([site])
+            last = int(self._value("load_refused.last", site=site))
+            if now < last:  # the other answers of the batch that was refused
+                return last
+            again = bool(last) and now < last + LOAD_MEMORY * 1000
+            until = next_day_ms if again else now + round(seconds * 1000)
+            self._run("load_refused", site=site, until=until)
+            self._park(site, reason, until)
+        return until
+
+    def unpark_site(self, site: str) -> bool:
+        with self._db.write():
+            return self._run("unpark_site", site=site) > 0
+
+    def forget_site(self, site: str) -> int:
+        with self._db.write():
+            days = int(self._value("forget_site.days", site=site))
+            self._run("forget_site.items", site=site)
+            self._run("forget_site", site=site)
+            self._run("forget_site.tally")
+        return days
+
+    # chores
+
+    def claim_chore(self, name: str, every_seconds: float) -> bool:
+        now, every_ms = self._now(), round(every_seconds * 1000)
+        if self._value("chore.due", name=name, now=now, every=every_ms) == 0:
+            return False
+        with self._db.write():
+            if self._value("chore.due", name=name, now=now, every=every_ms) == 0:
+                return False
+            self._run("chore.set", name=name, due=now + every_ms)
+        return True
+
+    def chore_failed(self, name: str, retry_seconds: float) -> None:
+        with self._db.write():
+            self._run("chore.set", name=name, due=self._now() + round(retry_seconds * 1000))
+
+    # halt
+
+    def halt(self, reason: str, by: str) -> None:
+        with self._db.write():
+            self._run("halt", reason=reason, by=by, now=self._now())
+
+    def resume(self, by: str) -> None:
+        with self._db.write():
+            self._run("halt.resume", by=by, now=self._now())
+
+    def halt_state(self) -> HaltState:
+        row = self._one("halt.state")
+        assert row is not None
+        halted, reason, by, since_ms = row
+        return HaltState(True, reason, by, since_ms) if halted else HaltState(False)
+
+    # trouble with services
+
+    def note_outage(self, service: str, note: str) -> None:
+        with self._db.write():
+            self._run("outage.note", service=service, note=note, now=self._now())
+
+    def clear_outage(self, service: str) -> None:
+        if service not in self.outages():
+            return
+        with self._db.write():
+            self._run("outage.clear", service=service)
+
+    def outages(self) -> Mapping[str, tuple[int, str]]:
+        return {service: (since_ms, note) for service, since_ms, note in self._all("outage")}

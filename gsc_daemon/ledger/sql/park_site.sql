@@ -1,0 +1,2 @@
+UPDATE site SET parked = :reason, parked_until_ms = :until
+WHERE site = :site AND (:until IS NULL OR parked IS NULL OR parked_until_ms < :until)

@@ -1,0 +1,3 @@
+SELECT date FROM day
+WHERE site_id = (SELECT site_id FROM site WHERE site = :site) AND report = :report AND search_type = :search_type
+  AND state IN ('planned', 'queued')

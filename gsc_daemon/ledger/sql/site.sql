@@ -1,0 +1,4 @@
+-- :add
+INSERT INTO site (site) VALUES (:site) ON CONFLICT DO NOTHING
+-- :find
+SELECT site_id FROM site WHERE site = :site
