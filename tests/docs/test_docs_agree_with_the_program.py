@@ -207,3 +207,12 @@ def test_no_package_index_and_no_path_of_a_developers_machine_is_named() -> None
         found += [f"{file}: {host}" for host in hosts if host in text]
         found += [f"{file}: {place}" for place in places.findall(text)]
     assert found == []
+
+
+def test_files_named_in_the_pages_are_there() -> None:
+    named = {
+        (page, path)
+        for page, text in TEXTS.items()
+        for path in re.findall(r"`((?:gsc_daemon|tests|scripts|systemd|docs|\.ci)/[\w./]*)`", text)
+    }
+    assert sorted((page, path) for page, path in named if not (CHECKOUT / path).exists()) == []
