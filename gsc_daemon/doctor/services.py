@@ -62,7 +62,7 @@ def judge_sites(wanted: Sequence[str] | None, entries: Sequence[SiteEntry], who:
         if not readable:
             yield Check("sites", Verdict.PROBLEM, "the credential can read no property at all", add)
         else:
-            yield Check("sites", Verdict.OK, f"all properties are wanted: {amount(len(readable), 'one')} can be read")
+            yield Check("sites", Verdict.OK, f"all properties are wanted, {len(readable):,} can be read")
         return
     wrong = [site for site in wanted if site not in readable]
     for site in wrong[:SITES_SHOWN]:
