@@ -1,0 +1,7 @@
+"""Step 5, fetch: Google's Search Console API as a source, its credentials and the names of its properties."""
+
+from gsc_daemon.source.console import SearchConsole
+from gsc_daemon.source.credentials import check_credentials
+from gsc_daemon.source.sites import match_site
+
+__all__ = ["SearchConsole", "check_credentials", "match_site"]
