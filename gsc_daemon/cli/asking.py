@@ -116,17 +116,21 @@ def _newest_first(days: Iterable[WantedDay]) -> list[WantedDay]:
 
 
 def _preview(asked: Asking, days: Sequence[WantedDay]) -> list[str]:
-    """``new``, ``again`` or ``already`` for each day."""
-    held: dict[tuple[str, str, str], set[dt.date]] = {}
+    """``new``, ``again`` or ``already`` for each day, as the ledger will most likely answer."""
+    held: dict[tuple[str, str, str], tuple[Mapping[dt.date, str], frozenset[dt.date]]] = {}
     quarantined = {item.day for item, _, _ in asked.ledger.quarantine(EVERY)} if asked.ledger is not None else set()
     kinds = []
     for wanted in days:
-        site, report_name, search_type, date = wanted.day
-        if (site, report_name, search_type) not in held:
-            published, pending = asked.held(site, report_name, search_type)
-            held[site, report_name, search_type] = {*published, *pending}
-        there = date in held[site, report_name, search_type] or wanted.day in quarantined
-        kinds.append(("again" if wanted.force else "already") if there else "new")
+        slot, date = wanted.day[:3], wanted.day.date
+        if slot not in held:
+            held[slot] = asked.held(*slot)
+        published, pending = held[slot]
+        if date in pending:
+            kinds.append("already")
+        elif date in published or wanted.day in quarantined:
+            kinds.append("again" if wanted.force else "already")
+        else:
+            kinds.append("new")
     return kinds
 
 

@@ -15,8 +15,8 @@ from gsc_daemon.cli import Invocation
 from gsc_daemon.cli.common import exists, json_option, report, say, settings_of
 from gsc_daemon.cli.owner import become_owner, operator
 from gsc_daemon.cli.work import (
-    FIRST_STEP,
     check_order,
+    confirmed,
     date_range,
     known_site,
     live_daemon,
@@ -25,7 +25,7 @@ from gsc_daemon.cli.work import (
     working_ledger,
     yes_option,
 )
-from gsc_daemon.errors import ConfigError, Exit, Unavailable, UsageError
+from gsc_daemon.errors import ConfigError, Exit, Unavailable
 from gsc_daemon.words import amount
 
 SECTIONS: Final = ("ledger",)  # a mistake elsewhere keeps nobody from looking
@@ -46,7 +46,7 @@ def ledger() -> None:
 def shell(invocation: Invocation, write: bool) -> int:
     """Open the ledger in the sqlite3 program, read-only unless told otherwise; its statements may come from stdin.
 
-    Views to begin with: progress, leases, quarantined, qpm. A transaction that stays open holds the daemon up.
+    Views to begin with: progress, leases, quarantine, qpm, changes. A transaction that stays open holds the daemon up.
 
     Example: gscd ledger shell
     """
@@ -55,7 +55,7 @@ def shell(invocation: Invocation, write: bool) -> int:
     become_owner(settings)
     path = settings.ledger.path
     if not exists(path):
-        raise ConfigError(f"there is no ledger {path} yet", hint=FIRST_STEP)
+        raise ConfigError(f"there is no ledger {path} yet", hint="`gscd sync recent` makes it")
     program = shutil.which("sqlite3")
     if program is None:
         raise Unavailable(
@@ -68,17 +68,12 @@ def shell(invocation: Invocation, write: bool) -> int:
 
 
 def shell_words(path: Path, *, write: bool, by: str) -> list[str]:
-    """The words after ``sqlite3``.
+    """The words after ``sqlite3``: safe settings first, whose own answers are not shown."""
+    from gsc_daemon.ledger import shell_setup
 
-    Without automatic checkpoints: one by a process other than the daemon's may damage the file on SQLite before 3.51.3
-    (sqlite.org/wal.html#the_wal_reset_bug).
-    """
-    pragmas = [f".timeout {BUSY_MS}"]
-    if write:
-        pragmas += ["PRAGMA synchronous=FULL;", "PRAGMA wal_autocheckpoint=0;", "PRAGMA foreign_keys=ON;"]
-    quiet = [".output /dev/null", *pragmas, ".output stdout"]
+    setup = shell_setup(by) if write else f".timeout {BUSY_MS}"
     shown = ["-header", "-column"] if sys.stdout.isatty() else []
-    commands = [word for command in quiet for word in ("-cmd", command)]
+    commands = [word for command in (".output /dev/null", setup, ".output stdout") for word in ("-cmd", command)]
     return [*([] if write else ["-readonly"]), *shown, *commands, str(path)]
 
 
@@ -93,8 +88,6 @@ def snapshot(invocation: Invocation, file: Path, as_json: bool) -> int:
     """
     settings = settings_of(invocation, only=SECTIONS, secrets=False)
     target = file.absolute()
-    if exists(target):
-        raise UsageError(f"{target} is there already", hint="Name a new file")
     with working_ledger(settings, read_only=True) as opened:
         opened.snapshot(target)
     size = target.stat().st_size
@@ -149,8 +142,6 @@ def rebuild(invocation: Invocation, yes: bool, as_json: bool) -> int:
     settings = settings_of(invocation)
     become_owner(settings)
     if exists(settings.ledger.path) and not yes:
-        from gsc_daemon.cli.work import confirmed
-
         said = f"{settings.ledger.path} is moved aside, and a new one is made from what Postgres holds"
         if not confirmed(said, "Do that?", yes=False):
             say("nothing has been changed")

@@ -91,7 +91,7 @@ def _fill(settings: Settings, fresh: Path, halted: HaltState | None) -> int:
         try:
             with Progress("days") as progress:
                 receipts = progress.count(sink.receipts_since(-1)) if owner else ()
-                days = ledger.seed(str(uuid.uuid4()), sink.highest_token() if owner else 0, receipts)
+                days: int = ledger.seed(str(uuid.uuid4()), sink.highest_token() if owner else 0, receipts)
             if halted is not None:
                 ledger.halt(halted.reason, halted.by)
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import os
 import shutil
 import sqlite3
@@ -187,6 +188,6 @@ def test_rebuild_without_postgres_leaves_the_old_ledger_alone(
 
 
 def test_rebuild_of_a_ledger_that_is_there_wants_a_yes(gscd: Gscd, fed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", (fed / "gscd.toml").open())
+    monkeypatch.setattr("sys.stdin", io.StringIO())
     assert gscd("ledger", "rebuild").code == 2
     assert not list(fed.glob("ledger.db.2*"))

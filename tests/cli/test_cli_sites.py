@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -114,7 +115,7 @@ def test_park_and_unpark(gscd: Gscd, folder: Path) -> None:
 
 def test_forget_wants_a_yes_and_leaves_nothing(gscd: Gscd, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gscd(*RANGE)
-    monkeypatch.setattr("sys.stdin", (folder / "gscd.toml").open())
+    monkeypatch.setattr("sys.stdin", io.StringIO())
     refused = gscd("sites", "forget", SITE)
     assert (refused.code, refused.out) == (2, "")
     assert refused.err.startswith(f"{DAYS} days of {SITE} leave the ledger; its rows in Postgres stay\n")

@@ -59,7 +59,7 @@ def test_a_daemon_at_work_is_shown_with_figures_and_sites(gscd: Gscd, daemon: Gs
     text = " ".join(said.out.split())
     assert f"0 {running.pid} working {SITE}" in text
     assert f"days 0 of {DAYS} published" in text
-    assert "2 ready, 0 waiting, 4 leased in 1 batch, 0 in quarantine" in text
+    assert "2 days planned; items: 0 ready, 0 waiting, 4 leased in 1 batch, 0 in quarantine" in text
     assert "QPM 0 in 60 seconds, 0 in 5 minutes, 0 in 15 minutes; the budget is 960 of Google's 1,200" in text
     assert "batches 1 in the last hour: 2.00 s on average, 99% within 2.00 s" in text
     assert "formula 3 workers × 10 queries × 60 / 2.00 s a batch = 900 a minute, of 1,200 that Google allows" in text

@@ -83,16 +83,17 @@ def test_recent_goes_up_to_today_and_leaves_what_is_there(gscd: Gscd, folder: Pa
 
 
 def test_a_large_plan_is_announced_and_wants_a_yes(gscd: Gscd, folder: Path) -> None:
-    done = process(folder, "sync", "full-history", stdin=subprocess.DEVNULL)
+    large = ("sync", "full-history", "--search-type", "web", "--search-type", "image")
+    done = process(folder, *large, stdin=subprocess.DEVNULL)
     out, err = done.communicate(timeout=60)
     assert (done.returncode, out) == (2, "")
     dates = len(plan.dates(plan.oldest_kept(TODAY), TODAY))
-    requests, announced, refused = f"{dates * 3:,} requests", *err.splitlines()
-    assert announced.startswith(f"{dates * 2:,} days: up to {requests}, about 1.")
+    announced, refused = err.splitlines()
+    assert announced.startswith(f"{dates * 4:,} days: up to {dates * 6:,} requests, about 0.1 hours at the budget, and")
     assert refused == "gscd: this wants a yes, and there is no terminal to ask. Say --yes"
     assert not pending(folder)
-    assert gscd("sync", "full-history", "--yes", "--json").data["new"] == dates * 2
-    again = gscd("sync", "full-history")
+    assert gscd(*large, "--yes", "--json").data["new"] == dates * 4
+    again = gscd(*large)
     assert again.code == 0, "what is there already needs no announcement"
 
 
