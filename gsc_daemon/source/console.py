@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,7 @@ from gsc_daemon.source import credentials as files
 from gsc_daemon.source import queries as requests
 from gsc_daemon.source import refusals
 from gsc_daemon.source.body import NotWhole
-from gsc_daemon.source.flights import Flight, Tower
+from gsc_daemon.source.flights import Ending, Flight, Tower
 from gsc_daemon.source.lines import Lines, NoAnswer
 from gsc_daemon.source.tokens import Reply, Send, Tokens
 from gsc_daemon.source.transports import Answer, Multipart, Parallel, Result, Transport
@@ -91,32 +92,32 @@ class SearchConsole:
         """What a flight's thread does: send the group; those refused for their token once more with a new one."""
 
         def work(flight: Flight) -> None:
-            with answers:
-                rest, refused = list(group), None
-                for last in (False, True):
-                    try:
-                        token = self._tokens.headers(self._send(flight, rest[0]), rest[0], refused=refused)
-                    except SourceError as error:
-                        answers.give_rest(lambda query, error=error: refusals.about(query, error))
-                        return
-                    rest = [query for query, again in self._once(flight, rest, token, answers, last) if again]
-                    if not rest:
-                        return
-                    refused = token
+            rest: list[Query] = list(group)
+            refused: Mapping[str, str] | None = None
+            for last in (False, True):
+                try:
+                    token = self._tokens.headers(self._send(flight, rest[0]), rest[0], refused=refused)
+                except SourceError as error:
+                    answers.give_rest(functools.partial(refusals.about, error))
+                    return
+                rest = self._once(flight, rest, token, answers, last)
+                if not rest:
+                    return
+                refused = token
 
         return work
 
     def _once(
         self, flight: Flight, group: Sequence[Query], token: Mapping[str, str], answers: _Answers, last: bool
-    ) -> list[tuple[Query, bool]]:
-        """Send the group; gives for each query whether it is to be sent once more."""
-        settled = []
+    ) -> list[Query]:
+        """Send the group; gives the queries that are to be sent once more."""
+        again = []
         for query, result in self._transport.ask(flight, group, token):
-            again = not last and isinstance(result, SourceError) and result.status == 401
-            settled.append((query, again))
-            if not again:
+            if not last and isinstance(result, SourceError) and result.status == 401:
+                again.append(query)
+            else:
                 answers.give(query, result)
-        return settled
+        return again
 
     def _send(self, flight: Flight, query: Query | None) -> Send:
         """How google-auth reaches the token endpoint: as part of a flight, so that it ends with it."""
@@ -168,18 +169,6 @@ class _Answers:
         self._owed = list(group)
         self._lock = threading.Lock()
 
-    def __enter__(self) -> _Answers:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """A thread that fails in a way that nobody foresaw still owes its answers; its traceback goes to the journal."""
-        if kind is not None and issubclass(kind, Exception):
-            self.give_rest(
-                lambda query: SourceError(
-                    Refusal.TRANSIENT, f"the fetch failed: {kind.__name__}", **refusals.where(query)
-                )
-            )
-
     def give(self, query: Query, result: Result) -> None:
         """Deliver it, unless something was delivered for this query before."""
         with self._lock:
@@ -198,17 +187,20 @@ class _Answers:
         for query in rest:
             self._deliver(query, error(query))
 
-    def end(self, why: Refusal) -> None:
-        """The flight was ended from outside."""
+    def end(self, why: Ending) -> None:
+        """The flight will bring nothing more."""
         self.give_rest(lambda query: _ended(query, why))
 
 
-def _ended(query: Query | None, why: Refusal) -> SourceError:
-    if why is Refusal.ABANDONED:
-        return SourceError(why, "the request was given up", **refusals.where(query))
-    return SourceError(
-        why,
-        "the answer was not whole in time",
-        hint="Where answers are always that slow, raise api.deadline_seconds",
-        **refusals.where(query),
-    )
+def _ended(query: Query | None, why: Ending) -> SourceError:
+    match why:
+        case Ending.ABANDONED:
+            return SourceError(Refusal.ABANDONED, "the request was given up", **refusals.where(query))
+        case Ending.LATE:
+            hint = "Where answers are always that slow, raise api.deadline_seconds"
+            return SourceError(
+                Refusal.TRANSIENT, "the answer was not whole in time", hint=hint, **refusals.where(query)
+            )
+        case Ending.FAILED:
+            hint = "A mistake in gscd: the journal has its traceback"
+            return SourceError(Refusal.TRANSIENT, "the request failed", hint=hint, **refusals.where(query))

@@ -34,6 +34,15 @@ AGAIN: Final = "Download the key again, and copy the file as it is"
 
 Info = dict[str, Any]
 
+# google-auth has no types of its own.
+_MACHINE: Final[Any] = google.auth.compute_engine.Credentials
+_SERVICE_ACCOUNT: Final[Any] = google.oauth2.service_account.Credentials
+_USER: Final[Any] = google.oauth2.credentials.Credentials
+_AWS: Final[Any] = google.auth.aws.Credentials
+_POOL: Final[Any] = google.auth.identity_pool.Credentials
+_POOL_USER: Final[Any] = google.auth.external_account_authorized_user.Credentials
+_IMPERSONATED: Final[Any] = google.auth.impersonated_credentials.Credentials
+
 
 def check_credentials(path: Path) -> None:
     """Whether the credentials can work, as far as that shows without the network. Raises `ConfigError`."""
@@ -52,7 +61,7 @@ def load(path: Path) -> tuple[Any, str]:
     if path.name == APPLICATION_DEFAULT and not path.exists():
         given = _application_default_file()
         if given is None:
-            return google.auth.compute_engine.Credentials(scopes=[SCOPE]), APPLICATION_DEFAULT
+            return _MACHINE(scopes=[SCOPE]), APPLICATION_DEFAULT
         path = given
     info = _read(path)
     make = _KINDS.get(str(info.get("type")))
@@ -131,7 +140,7 @@ def _another_kind(path: Path, info: Info) -> ConfigError:
 def _service_account(path: Path, info: Info) -> Any:
     _want(path, info, "client_email", "private_key", "token_uri")
     _check_token_uri(path, info["token_uri"])
-    return google.oauth2.service_account.Credentials.from_service_account_info(
+    return _SERVICE_ACCOUNT.from_service_account_info(
         info, scopes=[SCOPE], quota_project_id=info.get("quota_project_id")
     )
 
@@ -140,7 +149,7 @@ def _authorized_user(path: Path, info: Info) -> Any:
     _want(path, info, "refresh_token", "client_id", "client_secret")
     token_uri = info.get("token_uri", GOOGLE_TOKEN_URI)
     _check_token_uri(path, token_uri)
-    return google.oauth2.credentials.Credentials(
+    return _USER(
         None,
         refresh_token=info["refresh_token"],
         token_uri=token_uri,
@@ -153,16 +162,16 @@ def _authorized_user(path: Path, info: Info) -> Any:
 
 def _external_account(_path: Path, info: Info) -> Any:
     aws = str(info.get("subject_token_type", "")).endswith("aws4_request")
-    kind = google.auth.aws.Credentials if aws else google.auth.identity_pool.Credentials
+    kind = _AWS if aws else _POOL
     return kind.from_info(info, scopes=[SCOPE])
 
 
 def _external_user(_path: Path, info: Info) -> Any:
-    return google.auth.external_account_authorized_user.Credentials.from_info(info, scopes=[SCOPE])
+    return _POOL_USER.from_info(info, scopes=[SCOPE])
 
 
 def _impersonated(_path: Path, info: Info) -> Any:
-    return google.auth.impersonated_credentials.Credentials.from_impersonated_service_account_info(info, scopes=[SCOPE])
+    return _IMPERSONATED.from_impersonated_service_account_info(info, scopes=[SCOPE])
 
 
 _KINDS: Final[dict[str, Callable[[Path, Info], Any]]] = {
@@ -184,9 +193,8 @@ def _check_token_uri(path: Path, uri: str) -> None:
     """What is sent there opens the door, so nobody may listen."""
     try:
         url = urlsplit(uri)
-        safe = bool(url.hostname) and (
-            url.scheme == "https" or (url.scheme == "http" and is_loopback(url.hostname or ""))
-        )
+        host = url.hostname or ""
+        safe = bool(host) and (url.scheme == "https" or (url.scheme == "http" and is_loopback(host)))
     except (ValueError, AttributeError):
         safe = False
     if not safe:

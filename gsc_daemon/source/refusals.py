@@ -63,9 +63,7 @@ def _rule(
 # The first that matches decides. Bodies: reported by users of other clients, see the emulator's `replies`.
 API_RULES: Final = (
     _rule(Refusal.CREDENTIAL, "SERVICE_DISABLED accessNotConfigured", hint=ENABLE_API),
-    _rule(
-        Refusal.CREDENTIAL, message="has not been used in project|API .*is disabled", statuses=(403,), hint=ENABLE_API
-    ),
+    _rule(Refusal.CREDENTIAL, message="has not been used in project|API .*is disabled", hint=ENABLE_API),
     _rule(Refusal.CREDENTIAL, "ACCESS_TOKEN_SCOPE_INSUFFICIENT insufficientPermissions", hint=WIDEN_SCOPE),
     _rule(Refusal.CREDENTIAL, message="insufficient authentication scopes", hint=WIDEN_SCOPE),
     _rule(
@@ -98,6 +96,7 @@ TOKEN_RULES: Final = (
         "admin_policy_enforced org_internal unsupported_grant_type invalid_request",
         hint=NEW_KEY,
     ),
+    _rule(Refusal.CREDENTIAL, "PERMISSION_DENIED UNAUTHENTICATED INVALID_ARGUMENT NOT_FOUND", hint=NEW_KEY),
 )
 
 
@@ -128,7 +127,7 @@ def refusal(
     """What an answer other than 200 means, or one of 200 that holds an error.
 
     Args:
-        headers: by name, in any case. query: whose site and date the error names. now: for a Retry-After that is a date.
+        headers: by name, in any case. query: whose site and date the error names. now: for a date in Retry-After.
     """
     return _judge(API_RULES, "Google refuses", status, headers, body, query, credential, now)
 
@@ -155,9 +154,9 @@ def _judge(
     rule = next((rule for rule in rules if _matches(rule, status, said)), None)
     reason = said.reasons[0] if said.reasons else ""
     code = f"HTTP {status}, {reason}" if reason else f"HTTP {status}"
-    message = f"{what}: {said.message} ({code})" if said.message else f"{what} without a reason ({code})"
-    if rule is None and not said.json:
-        message = f"no answer of Google's API, but HTTP {status} with something else"
+    message = f"{what}: {said.message} ({code})" if said.message else f"{what} ({code})"
+    if not said.json:
+        message = f"HTTP {status}, and not in the words of Google's API"
     return SourceError(
         Refusal.TRANSIENT if rule is None else rule.kind,
         message,
@@ -181,7 +180,7 @@ def where(query: Query | None) -> Where:
     return Where(site=None, date=None) if query is None else Where(site=query.site, date=query.date)
 
 
-def about(query: Query | None, error: SourceError) -> SourceError:
+def about(error: SourceError, query: Query | None) -> SourceError:
     """The same failure, of another query."""
     return SourceError(
         error.kind,

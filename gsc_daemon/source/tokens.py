@@ -64,7 +64,7 @@ class Tokens:
         with self._renewing:
             if not self._usable(refused):
                 if self._failures != failures and self._failure is not None:
-                    raise refusals.about(query, self._failure)
+                    raise refusals.about(self._failure, query)
                 self._renew(send, query)
             assert self._headers is not None
             return self._headers

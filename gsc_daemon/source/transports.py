@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,8 +17,8 @@ from gsc_daemon.source.body import GzipBody, NotWhole, Refused, Store, unreadabl
 from gsc_daemon.source.flights import Flight
 from gsc_daemon.source.lines import Incoming, Lines, NoAnswer
 
-# Queries of a batch whose times lie closer together than this go into one multipart request, at the last of their times:
-# no query is sent before its time, and what is sent late stays within the 1% that the budget allows for travel.
+# Queries of a batch whose times lie closer together than this go into one multipart request, at the last of their
+# times: no query is sent early, and what is sent late stays within the 1% that the budget allows for travel.
 GROUP_SECONDS: Final = 0.25
 
 
@@ -145,22 +146,23 @@ class Multipart(Way):
         parts: dict[int, tuple[multipart.Part, GzipBody]] = {}
         try:
             with self.lines.exchange(flight, "POST", f"{self.endpoint}/batch", headers, data) as incoming:
-                if incoming.status != 200:
-                    text = incoming.read()
-                    for query in group:
-                        yield query, self.refused(incoming.status, incoming.headers, text, query)
-                    return
-                _take_apart(incoming, group, parts)
+                if incoming.status == 200:
+                    _take_apart(incoming, group, parts)
+                text = b"" if incoming.status == 200 else incoming.read()
+            arrived = self.now()
+            for index, query in enumerate(group):
+                flight.check()
+                if incoming.status == 200:
+                    yield query, self._settle(query, parts.pop(index, None), began, arrived)
+                else:
+                    yield query, self.refused(incoming.status, incoming.headers, text, query)
         except NoAnswer as error:
             yield from ((query, lost(query, error)) for query in group)
-            return
         except NotWhole as error:
             yield from ((query, unreadable(query, error)) for query in group)
-            return
-        arrived = self.now()
-        for index, query in enumerate(group):
-            flight.check()
-            yield query, self._settle(query, parts.pop(index, None), began, arrived)
+        finally:
+            for _, body in parts.values():
+                body.close()
 
     def _settle(
         self, query: Query, found: tuple[multipart.Part, GzipBody] | None, began: float, arrived: tuple[float, int]
@@ -178,19 +180,19 @@ class Multipart(Way):
 def _take_apart(incoming: Incoming, group: Sequence[Query], parts: dict[int, tuple[multipart.Part, GzipBody]]) -> None:
     """Keep each part's body, gzipped again, while the whole comes in. Raises `NotWhole`."""
     splitter = multipart.Splitter(incoming.headers.get("Content-Type", ""))
-    part, store = None, None
-    for piece in _plain(incoming):
-        for event in splitter.feed(piece):
-            if isinstance(event, multipart.Part):
-                part, store = event, Store(gzipped=False)
-            elif store is None or part is None:
-                continue
-            elif isinstance(event, bytes):
-                store.write(event)
-            else:
-                if part.index is not None and part.index < len(group):
+    with contextlib.ExitStack() as stores:
+        part, store = None, None
+        for piece in _plain(incoming):
+            for event in splitter.feed(piece):
+                if isinstance(event, multipart.Part):
+                    part, store = event, stores.enter_context(Store(gzipped=False))
+                elif store is None or part is None:
+                    continue
+                elif isinstance(event, bytes):
+                    store.write(event)
+                elif part.index is not None and part.index < len(group):
                     parts[part.index] = part, store.finish(group[part.index])
-                part = store = None
+                    part = store = None
     if not splitter.complete:
         raise NotWhole("it is cut off")
 
