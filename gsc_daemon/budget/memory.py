@@ -175,7 +175,7 @@ class MemoryWindows:
         for (scope, name), log in sorted(self._logs.items()):
             pace = self._paces.get(name) if scope == "user" else None
             found.append(Used(scope, name, self._between(log, now), pace.qpm if pace else None))
-        return [used for used in found if used.queries or used.pace is not None]
+        return [used for used in found if used.queries]
 
     def server(self) -> tuple[str, tuple[int, ...], str]:
         return "memory of this process", (), ""

@@ -66,7 +66,8 @@ class RedisWindows:
         found = []
         for name, queries, pace in self._ask("used"):
             scope, _, rest = name.decode().partition(":")
-            found.append(Used(scope, rest, queries, _pace(pace)))
+            if queries:
+                found.append(Used(scope, rest, queries, _pace(pace)))
         return sorted(found, key=lambda used: (used.scope, used.name))
 
     def server(self) -> tuple[str, tuple[int, ...], str]:

@@ -122,8 +122,12 @@ end
 local function note(name, times)
   local key = PREFIX .. name
   redis.call('ZREMRANGEBYSCORE', key, '-inf', whole(now - window))
-  for _, time in ipairs(times) do
-    redis.call('ZADD', key, whole(time), whole(time))
+  local words = {}
+  for place, time in ipairs(times) do
+    words[2 * place - 1], words[2 * place] = whole(time), whole(time)
+  end
+  for place = 1, #words, 1000 do -- unpack takes a few thousand at most
+    redis.call('ZADD', key, unpack(words, place, math.min(place + 999, #words)))
   end
   local last = redis.call('ZRANGE', key, -1, -1)[1]
   redis.call('PEXPIRE', key, math.ceil((tonumber(last) + window - now) / 1000) + 1000)
