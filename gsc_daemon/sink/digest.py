@@ -27,9 +27,12 @@ def storable(text: str) -> str:
 
 def key_hash(values: Sequence[str]) -> bytes:
     """16-byte BLAKE2b of the dimension values, each preceded by its length in UTF-8 bytes (4 bytes, big-endian)."""
-    encoded = [value.encode() for value in values]
-    parts = [part for data in encoded for part in (_LENGTH(len(data)), data)]
-    return hashlib.blake2b(b"".join(parts), digest_size=16).digest()
+    hashed = hashlib.blake2b(digest_size=16)
+    for value in values:
+        data = value.encode()
+        hashed.update(_LENGTH(len(data)))
+        hashed.update(data)
+    return hashed.digest()
 
 
 def row_digest(key: bytes, clicks: int, impressions: int, ctr: float, position: float | None) -> int:

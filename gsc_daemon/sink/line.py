@@ -38,12 +38,12 @@ _DEFAULTS: Final = {
 class Line:
     """One connection, made when first needed and again when it broke.
 
-    Work is done by one thread; `cut` may come from any other.
+    Work is done by one thread; `cut` may come from any other, or from a signal.
     """
 
     def __init__(self, dsn: str, schema: str) -> None:
         self._dsn, self._schema = dsn, schema
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal may find its own thread inside
         self._connection: Connection | None = None
         self._attempt: _Attempt | None = None
         self._working = False
@@ -127,7 +127,7 @@ class Line:
     def _begin(self, connection: Connection) -> None:
         connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         limits = {"statement_ms": STATEMENT_SECONDS, "lock_ms": LOCK_SECONDS, "idle_ms": STATEMENT_SECONDS}
-        values = {name: str(seconds * 1000) for name, seconds in limits.items()}
+        values = {name: str(int(seconds * 1000)) for name, seconds in limits.items()}
         connection.execute(statement("session"), {"schema": self._schema, **values})
 
     def _check_cut(self) -> None:

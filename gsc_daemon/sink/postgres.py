@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 import psycopg
 from psycopg import errors, sql
 
-from gsc_daemon.errors import ConfigError
+from gsc_daemon.errors import ConfigError, SourceError
 from gsc_daemon.model import Day, Held, Publication, Receipt, Row, SinkFacts
 from gsc_daemon.sink import audit
 from gsc_daemon.sink import migrate as structure
@@ -122,8 +122,12 @@ class PostgresSink:
                 packed.append(pack(responses, len(relation.dimensions)))
             return packed[0]
 
-        with self._line.work() as connection:
-            return self._try_twice(lambda: self._publish(connection, relation, publication, rows))
+        try:
+            with self._line.work() as connection:
+                return self._try_twice(lambda: self._publish(connection, relation, publication, rows))
+        except SourceError as error:
+            error.site, error.date = publication.day.site, publication.day.date
+            raise
 
     def _publish(
         self, connection: Connection, relation: Relation, publication: Publication, rows: Callable[[], PackedDay]

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from psycopg import sql
 
-from gsc_daemon.errors import ConfigError, LeaseLost, Overlap
+from gsc_daemon.errors import ConfigError, LeaseLost, Overlap, Refusal, SourceError
 from gsc_daemon.model import Day, DayState, Publication, Receipt
 from gsc_daemon.sink.line import Connection
 from gsc_daemon.sink.rows import Packed, PackedDay
@@ -113,8 +113,11 @@ class DayWriter:
     def _copy_in(self, name: str, rows: Iterable[Packed], more_types: tuple[str, ...] = ()) -> None:
         with self._connection.cursor() as cursor, cursor.copy(self._statement(name)) as copy:
             copy.set_types([*(_TYPES.get(column, "text") for column in self._relation.columns), *more_types])
-            for row in rows:
-                copy.write_row(row)
+            try:
+                for row in rows:
+                    copy.write_row(row)
+            except OverflowError as error:
+                raise SourceError(Refusal.TRANSIENT, "a row has more clicks or impressions than can be") from error
 
     def _statement(self, name: str) -> sql.Composed:
         columns = self._relation.columns
