@@ -28,7 +28,7 @@ class Lazy(NamedTuple):
 
 # One line is all that a new command needs here.
 _TABLE: Final[dict[str, Lazy]] = {
-    "run": Lazy("run:run", "The daemon, in the foreground."),
+    "run": Lazy("daemon:run", "The daemon, in the foreground."),
     "sync": Lazy("sync:sync", "Ask for days: yesterday, recent, range or full-history."),
     "cancel": Lazy("cancel:cancel", "Take back days that were asked for."),
     "sites": Lazy("sites:sites", "The properties and what is kept of them; park, unpark, forget."),
