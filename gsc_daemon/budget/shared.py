@@ -102,7 +102,7 @@ class RedisWindows:
             "socket_connect_timeout": TIMEOUT,
             "retry": Retry(NoBackoff(), 0),
         }
-        if urlsplit(self._storage).scheme == "redis+sentinel":
+        if self._storage.startswith("redis+sentinel:"):
             options["sentinel_kwargs"] = dict(options)
         try:
             storage = storage_from_string(self._storage, **options)
@@ -128,7 +128,7 @@ class RedisWindows:
 # What Redis says (prefixes of its replies, redis.io/docs/latest/develop/reference/protocol-spec), in our words.
 _TROUBLES: Final = (
     (
-        ("WRONGPASS", "NOAUTH", "invalid username-password", "AUTH <password>", "Authentication required"),
+        ("WRONGPASS", "NOAUTH", "invalid username-password", "AUTH <password>", "already authenticated"),
         "refuses the password",
         "Correct it in rate_limit.storage or its storage_file",
     ),
@@ -147,5 +147,8 @@ def _pace(text: bytes) -> float | None:
 
 def _where(storage: str) -> str:
     """The address without user, password and options."""
-    parts = urlsplit(storage)
+    try:
+        parts = urlsplit(storage)
+    except ValueError:
+        return "the address in rate_limit.storage"
     return parts.netloc.rpartition("@")[2] or parts.path

@@ -6,7 +6,7 @@
 --   SCOPE:NAME   sorted set: sending times
 --   pace:NAME    hash: qpm, ceiling (refused last), since (when it begins to hold), pause (before that)
 --   refused:NAME sorted set: refusals by sending time
--- A question reads before it writes, so that a server that refuses to write takes nothing.
+-- A verb reads before it writes, and first writes what needs memory: a server that refuses to write then takes nothing.
 local PREFIX = 'gscd:{budget}:'
 local EPOCH, NAMES = PREFIX .. 'epoch', PREFIX .. 'names'
 local MINUTE = 60000000
@@ -189,11 +189,11 @@ local function take(site, credential, count, patience)
     at = at + distance
   end
   if count > 0 then
+    redis.call('HSET', EPOCH, 'seen', whole(now))
     note('site:' .. site, times)
     note('user:' .. credential, times)
     note('project:', times)
     redis.call('ZREMRANGEBYSCORE', NAMES, '-inf', whole(now - window))
-    redis.call('HSET', EPOCH, 'seen', whole(now))
     pace = rise(credential, pace, count)
   end
   answer[1], answer[2] = 'taken', shown(pace)
@@ -205,12 +205,14 @@ local function fill(sends, credential, qpm)
   if known() then
     return -1
   end
+  local noted = cjson.decode(sends)
+  redis.call('HSET', EPOCH, 'run', server_run(), 'seen', whole(now))
   for _, name in ipairs(redis.call('ZRANGE', NAMES, 0, -1)) do
     redis.call('DEL', PREFIX .. name)
   end
   redis.call('DEL', NAMES)
   local logs, order, queries = {}, {}, 0
-  for _, send in ipairs(cjson.decode(sends)) do
+  for _, send in ipairs(noted) do
     if send[1] > -window then
       local at = now + (send[1] <= window and send[1] or 0) -- further ahead: the clock was set back
       for _, name in ipairs({ 'site:' .. send[2], 'user:' .. send[3], 'project:' }) do
@@ -236,7 +238,6 @@ local function fill(sends, credential, qpm)
   elseif qpm ~= '' then
     write_pace(credential, { qpm = tonumber(qpm), ceiling = tonumber(qpm), since = 0, pause = 0 })
   end
-  redis.call('HSET', EPOCH, 'run', server_run(), 'seen', whole(now))
   return queries
 end
 
