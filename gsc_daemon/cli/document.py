@@ -16,9 +16,9 @@ HEAD: Final = """\
 
 <!-- Made by scripts/docs from gsc_daemon/cli; change it there. -->
 
-`gscd [--config FILE] COMMAND …`. What a command reports goes to stdout, with `--json` as JSON and nothing else; words
-for a person go to stderr. Run as root, gscd acts as the owner of the ledger's folder; others need that user or its
-group. `gscd COMMAND --help` says what stands here.
+`--config FILE` stands before the command. What a command reports goes to stdout, with `--json` as JSON and nothing
+else; words for a person go to stderr. Run as root, gscd acts as the owner of the ledger's folder; others need that user
+or its group. `--help` after any command says what stands here.
 
 """
 
@@ -74,14 +74,15 @@ def page() -> str:
 
 def _section(name: str, command: click.Command) -> Iterator[str]:
     text, _, example = inspect.cleandoc(command.help or "").partition("Example: ")
-    arguments = [
-        param.make_metavar(click.Context(command)) for param in command.params if isinstance(param, click.Argument)
-    ]
-    yield f"{'#' * (2 + name.count(' '))} gscd {' '.join([name, *arguments])}"
+    context = click.Context(command)
+    yield f"{'#' * (2 + name.count(' '))} gscd {name}"
     yield ""
     yield "\n\n".join(" ".join(paragraph.split()) for paragraph in text.strip().split("\n\n"))
-    yield ""
-    yield f"Example: `{' '.join(example.split())}`"
+    arguments = [param.make_metavar(context) for param in command.params if isinstance(param, click.Argument)]
+    if arguments:
+        yield ""
+        yield f"Takes `{' '.join(arguments)}`."
+    yield from ("", "```sh", " ".join(example.split()), "```")
     options = [param for param in command.params if isinstance(param, click.Option)]
     if options:
         yield from ("", "| Option | |", "|---|---|")

@@ -20,9 +20,9 @@ def test_the_page_is_as_the_program_is() -> None:
 @pytest.mark.parametrize(("name", "command"), [pytest.param(*one, id=one[0]) for one in document.every_command()])
 def test_every_command_is_there_with_its_options_and_an_example(name: str, command: click.Command) -> None:
     page = PAGE.read_text(encoding="utf-8")
-    assert f"# gscd {name}" in page
-    section = page.split(f"# gscd {name}", 1)[1].split("\n##", 1)[0]
-    assert "Example: `gscd " in section
+    assert f"# gscd {name}\n" in page
+    section = page.split(f"# gscd {name}\n", 1)[1].split("\n##", 1)[0]
+    assert "```sh\ngscd " in section
     for option in command.params:
         for word in option.opts if isinstance(option, click.Option) else ():
             assert f"`{word}`" in section
