@@ -250,6 +250,8 @@ def _left(site: SiteProgress) -> int:
 
 def _days_a_second(facts: Facts) -> float:
     """How fast days are fetched now: the best of the last minutes, since the older ones may have been idle."""
+    if facts.halted.halted or facts.daemon is None or not facts.daemon.alive:
+        return 0.0
     return max(fetched / span for fetched, span in zip(facts.fetched, RATE_SPANS, strict=True))
 
 
@@ -300,7 +302,8 @@ def _findings(facts: Facts, published: int, wanted: int, left: int, seconds_left
     for service, (since_ms, note) in facts.outages.items():
         yield _away(service, since_ms, note)
     yield from _parked(facts)
-    yield _daemon(facts, published, wanted, left, seconds_left)
+    if not (facts.halted.halted and facts.daemon is not None and facts.daemon.alive):
+        yield _daemon(facts, published, wanted, left, seconds_left)
 
 
 def _halted(facts: Facts) -> Finding:

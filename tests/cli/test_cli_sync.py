@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ import ledger_work
 import pytest
 
 from gsc_daemon import plan
-from gsc_daemon.cli import waiting
+from gsc_daemon.cli import waiting, work
 from gsc_daemon.clock import SystemClock, pacific_today
 from gsc_daemon.model import Day
 
@@ -225,6 +226,19 @@ def test_an_interrupted_wait_exits_130_and_the_days_stay(gscd: Gscd, daemon: Gsc
     _, err = waiting_process.communicate(timeout=30)
     assert (waiting_process.returncode, err.strip()) == (130, "gscd: interrupted")
     assert len(pending(folder)) == 5
+
+
+def test_a_ledger_that_stays_locked_exits_69(gscd: Gscd, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "PATIENCE", 0.1)
+    gscd(*RANGE)
+    holder = sqlite3.connect(folder / "ledger.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    try:
+        said = gscd("sync", "yesterday", "--json")
+    finally:
+        holder.close()
+    assert (said.code, said.out) == (69, "")
+    assert "has been locked by another process for 0.1 s" in said.err
 
 
 def test_cancel_takes_back_what_is_chosen(gscd: Gscd, folder: Path) -> None:

@@ -136,6 +136,14 @@ def test_a_halt_that_has_not_reached_everyone_says_so() -> None:
     assert judge(halting, SETTINGS).verdict.text.startswith("Halting since ")
 
 
+def test_a_halted_daemon_is_not_said_to_work_and_has_no_time_left() -> None:
+    seen = facts(sites=[HALF_DONE], fetched=(10, 30, 45), halted=HaltState(True, "", "", NOW))
+    status = judge(seen, SETTINGS)
+    assert (status.also, status.seconds_left, status.sites[0].seconds_left) == ((), None, None)
+    dead = judge(replace(seen, daemon=ENDED), SETTINGS)
+    assert [finding.kind for finding in dead.also] == [Kind.STOPPED]
+
+
 def test_what_needs_a_person_comes_first_and_nothing_is_left_out() -> None:
     seen = facts(
         outages={"sink": (NOW, "away"), "budget": (NOW, "away")},
