@@ -159,11 +159,13 @@ class MemoryWindows:
         accepted = self._between(log, sent) - self._between(self._refused[credential], sent)
         before = min(pace.qpm, self.rules.tightest) if pace else self.rules.tightest
         held = pace is not None and sent >= pace.since + rules.steady * self.rules.spacing(pace.qpm)
-        lower = max(before * (rules.ease if held else rules.halve), accepted * rules.ease, rules.floor)
-        qpm = min(before, lower)
+        lower, ceiling = before * (rules.ease if held else rules.halve), before
+        if accepted * rules.ease > lower or (not held and accepted >= lower):
+            lower, ceiling = accepted * rules.ease, min(before, accepted)
+        qpm = min(before, max(lower, rules.floor))
         pause = rules.pause if pace is None or held else min(2 * pace.pause, rules.longest)
         since = max(now, log[-1] if log else 0) + pause
-        self._paces[credential] = PaceState(qpm, before, since, pause)
+        self._paces[credential] = PaceState(qpm, ceiling, since, pause)
         return qpm, True
 
     def _between(self, times: Sequence[int], until: int) -> int:

@@ -260,10 +260,18 @@ local function slow(credential, age)
   local accepted = minute(log, sent) - minute(refused, sent)
   local before = pace and math.min(pace.qpm, tightest) or tightest
   local held = pace and sent >= pace.since + rules.steady * spacing(pace.qpm)
-  local lower = math.max(before * (held and rules.ease or rules.halve), accepted * rules.ease, rules.floor)
+  local lower, ceiling = before * (held and rules.ease or rules.halve), before
+  if accepted * rules.ease > lower or (not held and accepted >= lower) then
+    lower, ceiling = accepted * rules.ease, math.min(before, accepted) -- what Google took within a minute is nearly what it takes a minute
+  end
   local last = tonumber(redis.call('ZRANGE', log, -1, -1)[1] or 0)
   local pause = (pace and not held) and math.min(2 * pace.pause, rules.longest) or rules.pause
-  local lowered = { qpm = math.min(before, lower), ceiling = before, pause = pause, since = math.max(now, last) + pause }
+  local lowered = {
+    qpm = math.min(before, math.max(lower, rules.floor)),
+    ceiling = ceiling,
+    since = math.max(now, last) + pause,
+    pause = pause,
+  }
   write_pace(credential, lowered)
   return { shown(lowered), 1 }
 end
