@@ -29,6 +29,7 @@ class Asking:
 
     Args:
         sites: as typed; () for all of ``sync.sites``. ledger: None where there is none yet and none is made.
+        awaited: days that are on their way already and that ``--wait`` waits for too.
     """
 
     settings: Settings
@@ -40,7 +41,8 @@ class Asking:
     yes: bool
     wait: bool
     as_json: bool
-    ledger: Ledger | None = field(default=None)
+    ledger: Ledger | None = None
+    awaited: list[Day] = field(default_factory=list)
 
     def held(self, site: str, report_name: str, search_type: str) -> tuple[Mapping[dt.date, str], frozenset[dt.date]]:
         """Published days with their state, and pending ones."""
@@ -74,7 +76,9 @@ def ask(asked: Asking, wanted: Wanted) -> int:
         result = _counted(expected) if asked.dry_run else _add(asked, days)
         daemon = live_daemon(settings)
         _say(asked, sites, fresh, result, daemon)
-        waited = wait_for(settings, asked.ledger, [day.day for day in days]) if asked.wait and asked.ledger else None
+        waited = None
+        if asked.wait and asked.ledger is not None:
+            waited = wait_for(settings, asked.ledger, [*asked.awaited, *(day.day for day in days)])
         if asked.as_json:
             report(_as_data(asked, sites, days, result, daemon, waited))
         elif waited is not None:

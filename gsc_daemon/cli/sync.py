@@ -15,7 +15,7 @@ from gsc_daemon.cli.asking import Asking, ask
 from gsc_daemon.cli.common import json_option, settings_of
 from gsc_daemon.cli.work import Command, date_range, yes_option
 from gsc_daemon.clock import SystemClock, pacific_today
-from gsc_daemon.model import SEARCH_TYPES, Report, WantedDay
+from gsc_daemon.model import SEARCH_TYPES, Day, Report, WantedDay
 from gsc_daemon.settings import Settings
 
 OPTIONS: Final = (
@@ -80,11 +80,13 @@ def recent(invocation: Invocation, /, **options: Any) -> int:
     Example: gscd sync recent
     """
     settings, today = settings_of(invocation), _today()
+    history = plan.newest_final(today) - dt.timedelta(days=settings.sync.lookback_days)
 
     def wanted(asked: Asking, site: str) -> Iterator[WantedDay]:
         for report in settings.reports:
             for search_type in asked.search_types:
                 published, pending = asked.held(site, report.name, search_type)
+                asked.awaited += [Day(site, report.name, search_type, date) for date in pending if date >= history]
                 for day in plan.recent_days(
                     site,
                     report,

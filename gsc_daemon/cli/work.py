@@ -12,7 +12,7 @@ import click
 
 from gsc_daemon.cli.owner import become_owner
 from gsc_daemon.clock import SystemClock
-from gsc_daemon.errors import ConfigError, UsageError
+from gsc_daemon.errors import UsageError
 from gsc_daemon.halt import DaemonView, daemon_path, read_daemon
 from gsc_daemon.settings import Settings, make_state_folder, wrong_site
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 PATIENCE: Final = 10.0  # seconds that a command waits for the ledger's lock
 EVERY: Final = 1_000_000_000  # quarantined items: all of them
-FIRST_STEP: Final = "`gscd sync recent` makes it and asks for the newest days"
 
 
 def _date(text: str) -> dt.date:
@@ -74,19 +73,13 @@ def span_words(site: str | None, first: dt.date | None, last: dt.date | None) ->
 
 @contextmanager
 def working_ledger(settings: Settings, *, create: bool = False, read_only: bool = False) -> Iterator[SqliteLedger]:
-    """The ledger, opened as its owner and closed again.
-
-    Raises `ConfigError` where there is none and ``create`` is not given; as `open_ledger` and `become_owner`.
-    """
+    """The ledger, opened as its owner and closed again. Raises as `open_ledger` and `become_owner`."""
     from gsc_daemon.ledger import open_ledger
 
     if create:
         make_state_folder(settings)
     become_owner(settings)
-    path = settings.ledger.path
-    if not create and not path.exists():
-        raise ConfigError(f"there is no ledger {path} yet", hint=FIRST_STEP)
-    ledger = open_ledger(path, SystemClock(), create=create, read_only=read_only, patience=PATIENCE)
+    ledger = open_ledger(settings.ledger.path, SystemClock(), create=create, read_only=read_only, patience=PATIENCE)
     try:
         yield ledger
     finally:

@@ -187,6 +187,13 @@ def test_wait_is_over_when_the_days_are_published(gscd: Gscd, daemon: Gscd, fold
     }  # fmt: skip
 
 
+def test_recent_waits_for_what_is_on_its_way_already(gscd: Gscd, folder: Path) -> None:
+    asked = gscd("sync", "recent", "--json").data["new"]
+    gscd("sites", "park", SITE)
+    said = gscd("sync", "recent", "--wait", "--json")
+    assert (said.data["new"], said.data["waited"]["parked"], said.code) == (0, asked, 75)
+
+
 def test_wait_exits_1_for_quarantine(gscd: Gscd, folder: Path) -> None:
     gscd(*RANGE)
     ledger_work.quarantine(folder)
