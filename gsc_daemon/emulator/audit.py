@@ -51,30 +51,15 @@ class Audit:
     def __init__(self, truth: Truth, answers: Answers) -> None:
         self._truth, self._answers = truth, answers
 
-    def _query(self, date: dt.date, search_type: str, dimensions: tuple[str, ...], state: str) -> Query:
-        by_page = "page" in dimensions or search_type in PAGES_ONLY
-        return Query(date, date, dimensions, search_type, by_page=by_page, state=state)
+    def rows(self, site: SiteSpec, query: Query, today: dt.date) -> list[Figures]:
+        """The rows of a query that paging can reach, by clicks descending."""
+        return self._answers.rows(site, query, today)
 
-    def rows(
-        self, site: SiteSpec, date: dt.date, search_type: str, dimensions: tuple[str, ...], state: str, today: dt.date
-    ) -> list[Figures]:
-        """The rows of one day that paging can reach, by clicks descending."""
-        return self._answers.rows(site, self._query(date, search_type, dimensions, state), today)
-
-    def days(
-        self,
-        site: SiteSpec,
-        first: dt.date,
-        last: dt.date,
-        search_type: str,
-        dimensions: tuple[str, ...],
-        state: str,
-        today: dt.date,
-    ) -> Iterator[DayTruth]:
-        """Every date of the range, those without data included."""
-        for number in range((last - first).days + 1):
-            query = self._query(first + dt.timedelta(days=number), search_type, dimensions, state)
-            yield self._day(site, query, today)
+    def days(self, site: SiteSpec, query: Query, today: dt.date) -> Iterator[DayTruth]:
+        """Every date of the query's range, those without data included."""
+        for number in range((query.last - query.first).days + 1):
+            date = query.first + dt.timedelta(days=number)
+            yield self._day(site, dataclasses.replace(query, first=date, last=date), today)
 
     def _day(self, site: SiteSpec, query: Query, today: dt.date) -> DayTruth:
         final = query.first <= self._truth.newest_final(today)

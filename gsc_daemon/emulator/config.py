@@ -12,7 +12,7 @@ from gsc_daemon.errors import UsageError
 
 PERMISSIONS: Final = ("siteOwner", "siteFullUser", "siteRestrictedUser", "siteUnverifiedUser")
 FAULT_KINDS: Final = (
-    *("500", "503", "html", "401", "forbidden", "disabled", "qps", "429", "load", "invalid_grant"),  # said so
+    *("500", "503", "html", "400", "401", "forbidden", "disabled", "qps", "429", "load", "invalid_grant"),  # said so
     *("reset", "late", "hang", "trickle", "cut", "truncate", "garbage", "empty"),  # what the network or a bug does
 )
 PATHS: Final = ("query", "sites", "batch", "token")
@@ -140,6 +140,8 @@ class EmulatorConfig:
         for fault in self.faults:
             _one_of("kind of fault", fault.kind, FAULT_KINDS)
             _one_of("path of a fault", fault.path, PATHS)
+            if fault.kind == "invalid_grant" and fault.path != "token":
+                raise UsageError("only the token endpoint says invalid_grant", hint='Give the fault path="token"')
 
 
 T = TypeVar("T")

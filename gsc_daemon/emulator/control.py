@@ -13,7 +13,8 @@ from gsc_daemon.emulator.call import Call
 from gsc_daemon.emulator.config import SiteSpec, to_json
 from gsc_daemon.emulator.deflate import compress_once, stored
 from gsc_daemon.emulator.render import Style, rows_text
-from gsc_daemon.emulator.replies import Reply
+from gsc_daemon.emulator.replies import ApiError, Reply
+from gsc_daemon.emulator.request import Query, parse_query
 from gsc_daemon.errors import UsageError
 
 PREFIX: Final = "/emulator/"
@@ -30,26 +31,23 @@ def _site(api: Api, params: dict[str, str]) -> SiteSpec:
     return site
 
 
-def _dimensions(params: dict[str, str], search_type: str) -> tuple[str, ...]:
-    if "dimensions" not in params:
-        return dimensions_of(search_type)
-    return tuple(name for name in params["dimensions"].split(",") if name)
+def _query(params: dict[str, str], first: str, last: str) -> Query:
+    """What is asked for, as a client would ask it; of the finest dimensions unless it says which."""
+    search_type = params.get("search_type", "web")
+    dimensions = params.get("dimensions", ",".join(dimensions_of(search_type)))
+    asked = {"startDate": first, "endDate": last, "type": search_type, "dataState": params.get("state", "all")}
+    return parse_query(json.dumps({**asked, "dimensions": [name for name in dimensions.split(",") if name]}).encode())
 
 
 def _truth(api: Api, params: dict[str, str]) -> Reply:
-    search_type = params.get("search_type", "web")
-    first, last = dt.date.fromisoformat(params["first"]), dt.date.fromisoformat(params["last"])
-    dimensions, state = _dimensions(params, search_type), params.get("state", "all")
-    days = api.audit.days(_site(api, params), first, last, search_type, dimensions, state, api.today)
-    return _json([to_json(day) for day in days])
+    query = _query(params, params["first"], params["last"])
+    return _json([to_json(day) for day in api.audit.days(_site(api, params), query, api.today)])
 
 
 def _rows(api: Api, params: dict[str, str]) -> Reply:
-    search_type = params.get("search_type", "web")
-    dimensions, state = _dimensions(params, search_type), params.get("state", "all")
-    date = dt.date.fromisoformat(params["date"])
-    rows = api.audit.rows(_site(api, params), date, search_type, dimensions, state, api.today)
-    style = Style(position=search_type not in ("discover", "googleNews"))
+    query = _query(params, params["date"], params["date"])
+    rows = api.audit.rows(_site(api, params), query, api.today)
+    style = Style(position=query.search_type not in ("discover", "googleNews"))
     return Reply(200, [stored(b"["), compress_once(rows_text(rows, style).encode()), stored(b"]")])
 
 
@@ -93,7 +91,7 @@ async def control(api: Api, call: Call) -> Reply:
                 return await asyncio.get_running_loop().run_in_executor(None, look, api, call.params)
     except KeyError as error:
         return _json({"error": f"{call.path} needs {error.args[0]!r}"}, 400)
-    except (UsageError, ValueError, TypeError) as error:
+    except (ApiError, UsageError, ValueError, TypeError) as error:
         return _json({"error": f"{error}"}, 400)
     return _json({"error": f"no {call.path}"}, 404)
 

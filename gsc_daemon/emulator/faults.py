@@ -15,6 +15,7 @@ from gsc_daemon.emulator.replies import ApiError, Reply
 _ERRORS: Final[dict[str, Callable[[str], ApiError]]] = {
     "500": lambda site: replies.backend_error(500),  # noqa: ARG005 - all are called alike
     "503": lambda site: replies.backend_error(503),  # noqa: ARG005
+    "400": lambda site: replies.invalid("Request contains an invalid argument."),  # noqa: ARG005
     "401": lambda site: replies.unauthorized(),  # noqa: ARG005
     "forbidden": replies.forbidden,
     "disabled": lambda site: replies.service_disabled(),  # noqa: ARG005
