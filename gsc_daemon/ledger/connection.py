@@ -92,6 +92,8 @@ class Connection:
     @contextlib.contextmanager
     def write(self) -> Iterator[None]:
         """A writing transaction: all of it, or nothing if anything is raised."""
+        if self.read_only:
+            raise LedgerUnavailable(f"the ledger {self.path} was opened for reading only")
         with self._transaction("BEGIN IMMEDIATE"):
             yield
 
@@ -180,7 +182,7 @@ class Connection:
         files_ok = all(os.access(file, wanted) for file in self._files())
         if folder.exists() and os.statvfs(folder).f_flag & os.ST_RDONLY and not self.read_only:
             return LedgerUnavailable(f"the ledger {path} is on a file system that is mounted read-only")
-        if files_ok and self.read_only:
+        if files_ok and self.read_only:  # SQLite wants to make -shm
             return LedgerUnavailable(
                 f"the ledger {path} can be read by this user only while the daemon runs: {error}",
                 hint=f"Ask as root or as the owner of {folder}",
