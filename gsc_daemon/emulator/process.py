@@ -197,6 +197,10 @@ class Emulator:
         """Void a service account's tokens and give it no others."""
         self._post("revoke", {"email": email_of(name)})
 
+    def restore(self, name: str = "sync") -> None:
+        """Take `revoke` back."""
+        self._post("restore", {"email": email_of(name)})
+
     def expire_tokens(self) -> None:
         """Let every access token given so far expire now."""
         self._post("expire-tokens", {})

@@ -168,7 +168,11 @@ def test_a_revoked_account_is_dead_and_others_live(start: Start, tmp_path: Path)
     assert client.ask().status_code == 401
     response = grant(client, grant_type=JWT_BEARER, assertion=assertion(client))
     assert response.json() == {"error": "invalid_grant", "error_description": "Token has been expired or revoked."}
-    client.key_file = other
+    first, client.key_file = client.key_file, other
+    client.sign_in()
+    assert client.ask().status_code == 200
+    client.emulator.restore("sync")
+    client.key_file = first
     client.sign_in()
     assert client.ask().status_code == 200
 
