@@ -86,7 +86,7 @@ def migrate(connection: Connection, schema: str) -> None:
     try:
         with connection.transaction():
             _apply(connection, schema)
-    except errors.InsufficientPrivilege as error:
+    except (errors.InsufficientPrivilege, errors.InvalidSchemaName) as error:
         raise _may_not(server, schema) from error
 
 

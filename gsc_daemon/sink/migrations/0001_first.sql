@@ -1,3 +1,5 @@
+COMMENT ON TABLE migrations IS 'Versions of this schema, as gscd applied them.';
+
 CREATE TABLE sites (
     site_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     site_url text COLLATE "C" NOT NULL UNIQUE
