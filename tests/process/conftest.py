@@ -130,7 +130,8 @@ class Stage:
 
     def queries(self) -> int:
         """Queries that the emulator was asked."""
-        return int(self.emulator.stats()["seen"]["query"]["count"])
+        seen = self.emulator.stats()["seen"]
+        return int(seen["query"]["count"]) if "query" in seen else 0
 
     def held(self) -> list[Day]:
         """Days that Postgres holds."""
