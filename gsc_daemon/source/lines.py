@@ -9,7 +9,7 @@ import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -24,11 +24,14 @@ from gsc_daemon.source.body import NotWhole, gunzip
 from gsc_daemon.source.flights import Flight
 
 CONNECT_SECONDS: Final = 10.0
+SPARE_SECONDS: Final = 5.0  # the tower ends what is late; a socket's own timeout is for a tower that cannot
 PIECE: Final = 64 * 1024
 SMALL_BODY_MAX: Final = 16 * 1024 * 1024
 # Google compresses only for who says gzip here too: developers.google.com/webmaster-tools/v1/how-tos/performance
 AGENT: Final = f"gscd/{__version__} (gzip)"
 _METADATA_HOSTS: Final = ("metadata.google.internal", "169.254.169.254")
+
+E = TypeVar("E", bound=BaseException)
 
 _flying = threading.local()  # .flight: what this thread is doing
 
@@ -128,11 +131,11 @@ class Lines:
     """All connections of one process.
 
     Args:
-        connections: how many are kept open for the next exchange. seconds: the longest silence of the other side.
+        connections: how many are kept open for the next exchange. seconds: what an exchange may take, as its flight knows.
     """
 
     def __init__(self, connections: int, seconds: float) -> None:
-        self._timeout = (min(CONNECT_SECONDS, seconds), seconds)
+        self._timeout = (min(CONNECT_SECONDS, seconds), seconds + SPARE_SECONDS)
         self._outside = _session(connections, trust_env=True)
         self._inside = _session(connections, trust_env=False)
 
@@ -186,23 +189,27 @@ def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
 def no_answer(error: BaseException, host: str) -> NoAnswer:
     """What went wrong on the way, without the addresses and objects that `requests` puts into its texts."""
     causes = list(_causes(error))
-    for cause in causes:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return NoAnswer(
-                f"{host} has a certificate that is not trusted here: {cause.verify_message}",
-                "Behind a proxy that opens TLS, name its CA file in REQUESTS_CA_BUNDLE",
-            )
-        if isinstance(cause, requests.exceptions.ProxyError):
-            return NoAnswer("the proxy gives no way", "Check HTTPS_PROXY")
-        if isinstance(cause, socket.gaierror):
-            return NoAnswer(f"the name {host} is not found", "Check the network and its name server")
-        if isinstance(cause, TimeoutError | urllib3.exceptions.TimeoutError):
-            return NoAnswer(f"{host} does not answer")
-        if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:
-            return NoAnswer("there is no room for a temporary file", "Free space where TMPDIR points, or in /tmp")
-        if isinstance(cause, OSError) and cause.errno is not None and cause.strerror:
-            return NoAnswer(f"{host}: {cause.strerror}")
-    return NoAnswer(f"{host} closed the connection before its answer was whole ({type(causes[-1]).__name__})")
+    if distrust := _first(causes, ssl.SSLCertVerificationError):
+        return NoAnswer(
+            f"{host} has a certificate that is not trusted here: {distrust.verify_message}",
+            "Behind a proxy that opens TLS, name its CA file in REQUESTS_CA_BUNDLE",
+        )
+    if _first(causes, requests.exceptions.ProxyError):
+        return NoAnswer("the proxy gives no way", "Check HTTPS_PROXY")
+    if _first(causes, socket.gaierror):
+        return NoAnswer(f"the name {host} is not found", "Check the network and its name server")
+    if _first(causes, TimeoutError):
+        return NoAnswer(f"{host} does not answer")
+    system = next((cause for cause in causes if isinstance(cause, OSError) and cause.errno and cause.strerror), None)
+    if system is None:
+        return NoAnswer(f"{host} closed the connection before its answer was whole ({type(causes[-1]).__name__})")
+    if system.errno == errno.ENOSPC:
+        return NoAnswer("there is no room for a temporary file", "Free space where TMPDIR points, or in /tmp")
+    return NoAnswer(f"{host}: {system.strerror}")
+
+
+def _first(causes: list[BaseException], kind: type[E]) -> E | None:
+    return next((cause for cause in causes if isinstance(cause, kind)), None)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
