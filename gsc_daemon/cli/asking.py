@@ -9,6 +9,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+import click
+
 from gsc_daemon import plan
 from gsc_daemon.cli.common import exists, report, say
 from gsc_daemon.cli.progress import Progress
@@ -29,6 +31,7 @@ class Asking:
 
     Args:
         sites: as typed; () for all of ``sync.sites``. ledger: None where there is none yet and none is made.
+        headline: data that is printed once the sites are known to be right, without ``--json``.
         awaited: days that are on their way already and that ``--wait`` waits for too.
     """
 
@@ -41,6 +44,7 @@ class Asking:
     yes: bool
     wait: bool
     as_json: bool
+    headline: str = ""
     ledger: Ledger | None = None
     awaited: list[Day] = field(default_factory=list)
 
@@ -66,6 +70,8 @@ def ask(asked: Asking, wanted: Wanted) -> int:
         opened = working_ledger(settings, create=not asked.dry_run, read_only=asked.dry_run)
     with opened as asked.ledger:
         sites = chosen_sites(asked)
+        if asked.headline and not asked.as_json:
+            click.echo(asked.headline)
         with Progress("looking at sites") as progress:
             days = [day for site in progress.count(sites, len(sites)) for day in _newest_first(wanted(asked, site))]
         expected = _preview(asked, days)

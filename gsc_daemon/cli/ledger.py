@@ -13,7 +13,7 @@ import click
 
 from gsc_daemon.cli import Invocation
 from gsc_daemon.cli.common import exists, json_option, report, say, settings_of
-from gsc_daemon.cli.owner import become_owner, operator
+from gsc_daemon.cli.owner import become_owner, operator, user_name
 from gsc_daemon.cli.work import (
     check_order,
     confirmed,
@@ -25,7 +25,7 @@ from gsc_daemon.cli.work import (
     working_ledger,
     yes_option,
 )
-from gsc_daemon.errors import ConfigError, Exit, Unavailable
+from gsc_daemon.errors import ConfigError, Exit, NotPermitted, Unavailable
 from gsc_daemon.words import amount
 
 SECTIONS: Final = ("ledger",)  # a mistake elsewhere keeps nobody from looking
@@ -89,6 +89,9 @@ def snapshot(invocation: Invocation, file: Path, as_json: bool) -> int:
     settings = settings_of(invocation, only=SECTIONS, secrets=False)
     target = file.absolute()
     with working_ledger(settings, read_only=True) as opened:
+        if exists(target.parent) and not os.access(target.parent, os.W_OK | os.X_OK):
+            hint = "Name a file in a folder that the ledger's owner may write in"
+            raise NotPermitted(f"{user_name(os.geteuid())} may not write in {target.parent}", hint=hint)
         opened.snapshot(target)
     size = target.stat().st_size
     if as_json:

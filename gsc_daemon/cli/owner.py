@@ -11,7 +11,7 @@ from gsc_daemon.settings import Settings
 
 def operator() -> str:
     """Who asks, for the history: the name before `sudo`, else this user's. To be called before `become_owner`."""
-    return os.environ.get("SUDO_USER") or _name(os.getuid())
+    return os.environ.get("SUDO_USER") or user_name(os.getuid())
 
 
 def become_owner(settings: Settings) -> None:
@@ -27,13 +27,13 @@ def become_owner(settings: Settings) -> None:
         hint = "Make it, owned by the daemon's user; systemd's StateDirectory= does that for /var/lib/gscd"
         raise ConfigError(f"there is no folder {folder} for the ledger", hint=hint) from error
     except PermissionError as error:
-        raise NotPermitted(f"{_name(os.geteuid())} may not look into {folder}", hint="Run this as root") from error
+        raise NotPermitted(f"{user_name(os.geteuid())} may not look into {folder}", hint="Run this as root") from error
     if os.geteuid() == 0:
         _become(status.st_uid, status.st_gid)
     elif not os.access(folder, os.R_OK | os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
-        owner = _name(status.st_uid)
+        owner = user_name(status.st_uid)
         raise NotPermitted(
-            f"{_name(os.geteuid())} may not write in {folder}, which belongs to {owner}",
+            f"{user_name(os.geteuid())} may not write in {folder}, which belongs to {owner}",
             hint=f"Run this as root, as {owner}, or as a member of a group that may",
         )
 
@@ -53,11 +53,14 @@ def _become(uid: int, gid: int) -> None:
         os.setgid(gid)
         os.setuid(uid)
     except PermissionError as error:  # root of a container that may not
-        raise NotPermitted(f"root may not become {_name(uid)} here", hint=f"Run this as {_name(uid)}") from error
+        raise NotPermitted(
+            f"root may not become {user_name(uid)} here", hint=f"Run this as {user_name(uid)}"
+        ) from error
     os.environ["HOME"] = home  # where ~/.pgpass is looked for
 
 
-def _name(uid: int) -> str:
+def user_name(uid: int) -> str:
+    """The name of a user, or its number in words."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

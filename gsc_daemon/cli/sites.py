@@ -126,7 +126,7 @@ def park(invocation: Invocation, site: str, reason: str, as_json: bool) -> int:
     Example: gscd sites park sc-domain:example.com --reason "moves to another property"
     """
     settings = settings_of(invocation, secrets=False)
-    reason = reason or f"`gscd sites park` by {operator()}"
+    reason = " ".join(reason.split()) or f"`gscd sites park` by {operator()}"
     with _site_of(settings, site) as (ledger, known):
         ledger.park_site(known.site, reason, None)
     if as_json:

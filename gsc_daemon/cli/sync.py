@@ -66,9 +66,7 @@ def yesterday(invocation: Invocation, /, **options: Any) -> int:
     Example: gscd sync yesterday --site sc-domain:example.com
     """
     date = plan.newest_final(_today())
-    if not options["as_json"]:
-        click.echo(date)
-    return _ask_dates(invocation, options, [date])
+    return _ask_dates(invocation, options | {"headline": str(date)}, [date])
 
 
 @sync.command()

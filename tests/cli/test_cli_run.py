@@ -17,7 +17,7 @@ from typing import Any
 import ledger_work
 import psycopg
 import pytest
-from as_nobody import as_nobody, open_folder
+from as_nobody import NOBODY, as_nobody, open_folder
 
 from gsc_daemon import cli, plan
 from gsc_daemon.clock import SystemClock, pacific_today
@@ -186,6 +186,20 @@ def test_bad_credentials_exit_78_before_anything_is_made(folder: Path) -> None:
     assert (code, out, err.count("\n")) == (78, "", 1)
     assert "key.json" in err
     assert not (folder / "ledger.db").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, who may write everywhere else")
+def test_a_snapshot_where_the_ledgers_owner_may_not_write_exits_77(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with open_folder() as place, open_folder() as elsewhere:
+        (place / "gscd.toml").write_text((folder / "gscd.toml").read_text())
+        os.chown(place, NOBODY, NOBODY)
+        file = str(place / "gscd.toml")
+        assert as_nobody(lambda: cli.run(["--config", file, "sync", "yesterday"])) == "0"
+        words = ["--config", file, "ledger", "snapshot", str(elsewhere / "copy.db")]
+        assert as_nobody(lambda: cli.run(words)) == "77"
+        assert f"may not write in {elsewhere}. Name a file in a folder" in capfd.readouterr().err
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to make a folder that another user may not write")

@@ -147,7 +147,7 @@ def test_dates_that_cannot_be_are_refused(gscd: Gscd, folder: Path, first: objec
     ],
 )
 def test_a_site_that_is_not_synced_is_refused_with_the_nearest(gscd: Gscd, typed: str, said: str) -> None:
-    got = gscd("sync", "recent", "--site", typed)
+    got = gscd("sync", "yesterday", "--site", typed)
     assert (got.code, got.out) == (2, "")
     assert said in got.err
 
