@@ -220,6 +220,12 @@ EVENTS: Final[dict[str, EventSpec]] = {
     "source.away": _spec(Level.WARNING, "Google cannot be asked: {reason}", "worker_id reason"),
     "source.back": _spec(Level.INFO, "Google answers again", "worker_id duration"),
     # what tells
+    "reporter.deaf": _spec(
+        Level.WARNING,
+        "metrics and page are not served, {address} cannot be had: {reason}. Tried every minute",
+        "reason",
+        address="telemetry.listen",
+    ),
     "alert.failed": _spec(Level.WARNING, "an alert could not be sent: {reason}", "reason"),
     "heartbeat.failed": _spec(Level.WARNING, "the heartbeat could not be sent: {reason}", "reason"),
     "journal.dropped": _spec(
