@@ -1,62 +1,10 @@
--- Counters and history by trigger, so that a change by hand is counted and recorded as well; and what no hand may do.
+-- What no hand may do and what follows from the rest; counters and history, so that a change by hand has them as well.
 
 CREATE TRIGGER fence_rises BEFORE UPDATE ON fence WHEN NEW.token < OLD.token
 BEGIN SELECT RAISE(ABORT, 'a token never goes down: workers that hold a lower one would come back to life'); END;
 
 CREATE TRIGGER generation_rises BEFORE UPDATE OF generation ON day WHEN NEW.generation < OLD.generation
 BEGIN SELECT RAISE(ABORT, 'a generation never goes down: what Postgres holds would be taken for the answer'); END;
-
--- counters
-
-CREATE TRIGGER day_counted AFTER INSERT ON day BEGIN
-    INSERT INTO tally VALUES (NEW.site_id, 'day', NEW.state, 1) ON CONFLICT DO UPDATE SET n = n + 1;
-END;
-CREATE TRIGGER day_recounted AFTER UPDATE OF state ON day WHEN NEW.state <> OLD.state BEGIN
-    UPDATE tally SET n = n - 1 WHERE site_id = OLD.site_id AND what = 'day' AND state = OLD.state;
-    INSERT INTO tally VALUES (NEW.site_id, 'day', NEW.state, 1) ON CONFLICT DO UPDATE SET n = n + 1;
-END;
-CREATE TRIGGER day_uncounted AFTER DELETE ON day BEGIN
-    UPDATE tally SET n = n - 1 WHERE site_id = OLD.site_id AND what = 'day' AND state = OLD.state;
-END;
-CREATE TRIGGER item_counted AFTER INSERT ON item BEGIN
-    INSERT INTO tally VALUES (NEW.site_id, 'item', NEW.state, 1) ON CONFLICT DO UPDATE SET n = n + 1;
-END;
-CREATE TRIGGER item_recounted AFTER UPDATE OF state ON item WHEN NEW.state <> OLD.state BEGIN
-    UPDATE tally SET n = n - 1 WHERE site_id = OLD.site_id AND what = 'item' AND state = OLD.state;
-    INSERT INTO tally VALUES (NEW.site_id, 'item', NEW.state, 1) ON CONFLICT DO UPDATE SET n = n + 1;
-END;
-CREATE TRIGGER item_uncounted AFTER DELETE ON item BEGIN
-    UPDATE tally SET n = n - 1 WHERE site_id = OLD.site_id AND what = 'item' AND state = OLD.state;
-END;
-
--- history
-
-CREATE TRIGGER day_history AFTER UPDATE OF state ON day WHEN NEW.state <> OLD.state BEGIN
-    INSERT INTO history (at_ms, what, site_id, day_id, from_state, to_state, generation, by)
-    VALUES (CASE WHEN NEW.version > OLD.version THEN NEW.changed_ms
-                 ELSE CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) END,
-            'day', NEW.site_id, NEW.day_id, OLD.state, NEW.state, NEW.generation,
-            iif(NEW.version > OLD.version, 'gscd', 'by hand'));
-END;
-CREATE TRIGGER item_history AFTER UPDATE OF state ON item WHEN NEW.state <> OLD.state BEGIN
-    INSERT INTO history (at_ms, what, site_id, day_id, start_row, from_state, to_state, token, worker_id, by, note)
-    VALUES (CASE WHEN NEW.version > OLD.version THEN NEW.changed_ms
-                 ELSE CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) END,
-            'item', NEW.site_id, NEW.day_id, NEW.start_row, OLD.state, NEW.state,
-            coalesce(NEW.token, OLD.token), coalesce(NEW.worker_id, OLD.worker_id),
-            iif(NEW.version > OLD.version, 'gscd', 'by hand'),
-            iif(NEW.error IS NOT OLD.error, NEW.error, NULL));
-END;
-CREATE TRIGGER site_history AFTER UPDATE OF parked ON site WHEN (NEW.parked IS NULL) <> (OLD.parked IS NULL) BEGIN
-    INSERT INTO history (at_ms, what, site_id, from_state, to_state, note)
-    VALUES (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER), 'site', NEW.site_id,
-            iif(OLD.parked IS NULL, 'open', 'parked'), iif(NEW.parked IS NULL, 'open', 'parked'), NEW.parked);
-END;
-CREATE TRIGGER halt_history AFTER UPDATE OF halted ON control WHEN NEW.halted <> OLD.halted BEGIN
-    INSERT INTO history (at_ms, what, from_state, to_state, by, note)
-    VALUES (NEW.since_ms, 'halt', iif(OLD.halted, 'halted', 'going'), iif(NEW.halted, 'halted', 'going'),
-            NEW.by, NEW.reason);
-END;
 
 -- changes by hand: what may not be, and what follows from the rest
 
@@ -122,4 +70,56 @@ WHEN NEW.version = OLD.version AND NEW.state = 'cancelled' AND OLD.state <> 'can
     UPDATE day SET version = version + 1, wanted_generation = generation,
            state = iif(published_generation > 0, 'published', 'cancelled')
      WHERE day_id = NEW.day_id;
+END;
+
+-- counters
+
+CREATE TRIGGER day_counted AFTER INSERT ON day BEGIN
+    INSERT INTO tally VALUES (NEW.site_id, 'day', NEW.state, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+END;
+CREATE TRIGGER day_recounted AFTER UPDATE OF state ON day WHEN NEW.state <> OLD.state BEGIN
+    INSERT INTO tally VALUES (OLD.site_id, 'day', OLD.state, -1) ON CONFLICT DO UPDATE SET n = n - 1;
+    INSERT INTO tally VALUES (NEW.site_id, 'day', NEW.state, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+END;
+CREATE TRIGGER day_uncounted AFTER DELETE ON day BEGIN
+    INSERT INTO tally VALUES (OLD.site_id, 'day', OLD.state, -1) ON CONFLICT DO UPDATE SET n = n - 1;
+END;
+CREATE TRIGGER item_counted AFTER INSERT ON item BEGIN
+    INSERT INTO tally VALUES (NEW.site_id, 'item', NEW.state, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+END;
+CREATE TRIGGER item_recounted AFTER UPDATE OF state ON item WHEN NEW.state <> OLD.state BEGIN
+    INSERT INTO tally VALUES (OLD.site_id, 'item', OLD.state, -1) ON CONFLICT DO UPDATE SET n = n - 1;
+    INSERT INTO tally VALUES (NEW.site_id, 'item', NEW.state, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+END;
+CREATE TRIGGER item_uncounted AFTER DELETE ON item BEGIN
+    INSERT INTO tally VALUES (OLD.site_id, 'item', OLD.state, -1) ON CONFLICT DO UPDATE SET n = n - 1;
+END;
+
+-- history; made last, these triggers fire first, so that what follows from a change is recorded after it
+
+CREATE TRIGGER day_history AFTER UPDATE OF state ON day WHEN NEW.state <> OLD.state BEGIN
+    INSERT INTO history (at_ms, what, site_id, day_id, from_state, to_state, generation, by)
+    VALUES (CASE WHEN NEW.version > OLD.version THEN NEW.changed_ms
+                 ELSE CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) END,
+            'day', NEW.site_id, NEW.day_id, OLD.state, NEW.state, NEW.generation,
+            iif(NEW.version > OLD.version, 'gscd', 'by hand'));
+END;
+CREATE TRIGGER item_history AFTER UPDATE OF state ON item WHEN NEW.state <> OLD.state BEGIN
+    INSERT INTO history (at_ms, what, site_id, day_id, start_row, from_state, to_state, token, worker_id, by, note)
+    VALUES (CASE WHEN NEW.version > OLD.version THEN NEW.changed_ms
+                 ELSE CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) END,
+            'item', NEW.site_id, NEW.day_id, NEW.start_row, OLD.state, NEW.state,
+            coalesce(NEW.token, OLD.token), coalesce(NEW.worker_id, OLD.worker_id),
+            iif(NEW.version > OLD.version, 'gscd', 'by hand'),
+            iif(NEW.error IS NOT OLD.error, NEW.error, NULL));
+END;
+CREATE TRIGGER site_history AFTER UPDATE OF parked ON site WHEN (NEW.parked IS NULL) <> (OLD.parked IS NULL) BEGIN
+    INSERT INTO history (at_ms, what, site_id, from_state, to_state, note)
+    VALUES (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER), 'site', NEW.site_id,
+            iif(OLD.parked IS NULL, 'open', 'parked'), iif(NEW.parked IS NULL, 'open', 'parked'), NEW.parked);
+END;
+CREATE TRIGGER halt_history AFTER UPDATE OF halted ON control WHEN NEW.halted <> OLD.halted BEGIN
+    INSERT INTO history (at_ms, what, from_state, to_state, by, note)
+    VALUES (NEW.since_ms, 'halt', iif(OLD.halted, 'halted', 'going'), iif(NEW.halted, 'halted', 'going'),
+            NEW.by, NEW.reason);
 END;
