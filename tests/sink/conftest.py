@@ -7,7 +7,23 @@ from collections.abc import Iterator
 import pytest
 from sink_world import LEDGER, SCHEMA
 
+from gsc_daemon import servers
 from gsc_daemon.sink import PostgresSink
+
+
+@pytest.fixture(scope="session")
+def breakable() -> Iterator[servers.Postgres]:
+    """A server to stop, kill, freeze and reconfigure, which every test leaves running."""
+    with servers.postgres(private=True) as server:
+        yield server
+
+
+@pytest.fixture
+def private_dsn(breakable: servers.Postgres) -> Iterator[str]:
+    """Of a fresh database there, owned by the role gscd."""
+    name = breakable.new_name()
+    yield breakable.create_database(name)
+    breakable.drop_database(name)
 
 
 @pytest.fixture

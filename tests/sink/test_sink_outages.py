@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import signal
 import socket
 import threading
@@ -25,21 +25,9 @@ from gsc_daemon.sink.line import Line
 PASSWORD = "correct-horse-9"
 
 
-@pytest.fixture(scope="module")
-def breakable() -> Iterator[servers.Postgres]:
-    """One server for this module, which every test leaves running."""
-    with servers.postgres(private=True) as server:
-        yield server
-
-
 @pytest.fixture
-def broken_dsn(breakable: servers.Postgres) -> str:
-    return breakable.create_database(breakable.new_name())
-
-
-@pytest.fixture
-def fragile(broken_dsn: str) -> Iterator[PostgresSink]:
-    made = PostgresSink(broken_dsn, SCHEMA)
+def fragile(private_dsn: str) -> Iterator[PostgresSink]:
+    made = PostgresSink(private_dsn, SCHEMA)
     made.migrate()
     made.own(LEDGER)
     yield made
@@ -88,7 +76,7 @@ def test_a_restart_between_two_calls_is_not_even_noticed(breakable: servers.Post
 @pytest.mark.parametrize("end", ["stop", "kill"])
 @pytest.mark.parametrize("held", [False, True])
 def test_a_server_that_ends_in_mid_publication_leaves_the_day_as_it_was(
-    breakable: servers.Postgres, fragile: PostgresSink, broken_dsn: str, end: str, held: bool
+    breakable: servers.Postgres, fragile: PostgresSink, private_dsn: str, end: str, held: bool
 ) -> None:
     before = many(50, seed=3) if held else []
     if held:
@@ -103,18 +91,18 @@ def test_a_server_that_ends_in_mid_publication_leaves_the_day_as_it_was(
             fragile.publish(publication(generation=2, token=2), responses())
     finally:
         breakable.start()
-    assert served(before) == seen(broken_dsn)
+    assert served(before) == seen(private_dsn)
     assert publish(fragile, many(100), generation=2, token=2).row_count == 100
-    assert served(many(100)) == seen(broken_dsn)
+    assert served(many(100)) == seen(private_dsn)
 
 
 class Relay:
-    """A man in the middle of a connection, who can keep the server's words to himself from some moment on."""
+    """Between client and server: once armed, it passes a COMMIT on and ends the connection before the answer."""
 
     def __init__(self, folder: Path, target: str) -> None:
         self._target = target
         self.mute = threading.Event()
-        self.asked = threading.Event()  # the client has sent COMMIT
+        self.armed = threading.Event()
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(folder / ".s.PGSQL.5432"))
         self._listener.listen()
@@ -135,16 +123,18 @@ class Relay:
 
     def _to_server(self, client: socket.socket, server: socket.socket) -> None:
         while data := self._receive(client):
-            if b"COMMIT" in data and self.asked.is_set():
+            if b"COMMIT\0" in data and self.armed.is_set():
                 self.mute.set()
-            server.sendall(data)
+            with contextlib.suppress(OSError):
+                server.sendall(data)
 
     def _to_client(self, server: socket.socket, client: socket.socket) -> None:
         while data := self._receive(server):
-            if self.mute.is_set():
-                client.shutdown(socket.SHUT_RDWR)
-                return
-            client.sendall(data)
+            with contextlib.suppress(OSError):
+                if self.mute.is_set():
+                    client.shutdown(socket.SHUT_RDWR)
+                else:
+                    client.sendall(data)
 
     @staticmethod
     def _receive(end: socket.socket) -> bytes:
@@ -156,27 +146,30 @@ class Relay:
     def close(self) -> None:
         self._listener.close()
         for end in self._ends:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
             end.close()
 
 
 def test_a_commit_whose_answer_is_lost_is_adopted_or_repeated(
-    breakable: servers.Postgres, broken_dsn: str, tmp_path: Path
+    breakable: servers.Postgres, private_dsn: str, tmp_path: Path
 ) -> None:
     """The connection ends after COMMIT was sent and before its answer came."""
-    host = conninfo.conninfo_to_dict(broken_dsn)["host"]
+    host = conninfo.conninfo_to_dict(private_dsn)["host"]
     relay = Relay(tmp_path, f"{host}/.s.PGSQL.5432")
-    sink = PostgresSink(conninfo.make_conninfo(broken_dsn, host=str(tmp_path)), SCHEMA)
+    sink = PostgresSink(conninfo.make_conninfo(private_dsn, host=str(tmp_path)), SCHEMA)
     sink.migrate()
-    relay.asked.set()
+    publish(sink, many(3), day=DAY._replace(search_type="image"))  # so that there are a site and a partition
+    relay.armed.set()
     with pytest.raises(SinkUnavailable):
         publish(sink, many(30), token=4)
     assert relay.mute.is_set()
     relay.mute.clear()
-    relay.asked.clear()
+    relay.armed.clear()
     adopted = sink.receipts([DAY])[DAY]
     assert (adopted.generation, adopted.token, adopted.row_count) == (1, 4, 30)
     assert adopted == publish(sink, many(30), token=4)
-    assert served(many(30)) == seen(broken_dsn)
+    assert served(many(30)) == seen(private_dsn)
     sink.close()
     relay.close()
 
@@ -205,7 +198,7 @@ def cut_while(sink: PostgresSink, work: Callable[[], Any], under_way: Callable[[
 
 
 def test_a_publication_is_cut_though_the_server_hangs(
-    breakable: servers.Postgres, fragile: PostgresSink, broken_dsn: str
+    breakable: servers.Postgres, fragile: PostgresSink, private_dsn: str
 ) -> None:
     publish(fragile, many(20))
     frozen, go_on = threading.Event(), threading.Event()
@@ -224,12 +217,12 @@ def test_a_publication_is_cut_though_the_server_hangs(
     finally:
         breakable.thaw()
     assert seconds < 2
-    assert served(many(20)) == seen(broken_dsn)
+    assert served(many(20)) == seen(private_dsn)
     assert publish(fragile, many(30), generation=2).row_count == 30
 
 
-def test_connecting_is_cut_though_the_server_hangs(breakable: servers.Postgres, broken_dsn: str) -> None:
-    sink = PostgresSink(broken_dsn, SCHEMA)
+def test_connecting_is_cut_though_the_server_hangs(breakable: servers.Postgres, private_dsn: str) -> None:
+    sink = PostgresSink(private_dsn, SCHEMA)
     breakable.freeze()
     try:
         seconds = cut_while(sink, sink.migrate, lambda: time.sleep(0.2))
@@ -240,14 +233,14 @@ def test_connecting_is_cut_though_the_server_hangs(breakable: servers.Postgres, 
     sink.close()
 
 
-def test_a_stream_is_cut_too(fragile: PostgresSink, broken_dsn: str) -> None:
+def test_a_stream_is_cut_too(fragile: PostgresSink, private_dsn: str) -> None:
     publish(fragile, many(3))
-    with psycopg.connect(broken_dsn) as other:
+    with psycopg.connect(private_dsn) as other:
         other.execute("LOCK TABLE gsc.receipts")
 
         def under_way() -> None:
             waiting = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            while not ask(broken_dsn, waiting):
+            while not ask(private_dsn, waiting):
                 pass
 
         cut_while(fragile, lambda: list(fragile.receipts_since(0)), under_way)
@@ -263,11 +256,11 @@ def test_a_cancel_without_work_does_nothing(fragile: PostgresSink) -> None:
     assert publish(fragile, many(4), generation=2).row_count == 4
 
 
-def test_a_signal_may_cancel_what_its_own_thread_does(fragile: PostgresSink, broken_dsn: str) -> None:
+def test_a_signal_may_cancel_what_its_own_thread_does(fragile: PostgresSink, private_dsn: str) -> None:
     publish(fragile, many(3))
     before = signal.signal(signal.SIGALRM, lambda *_: fragile.cancel())
     try:
-        with psycopg.connect(broken_dsn) as other:
+        with psycopg.connect(private_dsn) as other:
             other.execute("LOCK TABLE gsc.receipts")
             signal.setitimer(signal.ITIMER_REAL, 0.2)
             with pytest.raises(SinkUnavailable, match="interrupted"):
@@ -278,8 +271,8 @@ def test_a_signal_may_cancel_what_its_own_thread_does(fragile: PostgresSink, bro
     assert publish(fragile, many(4), generation=2).row_count == 4
 
 
-def test_a_server_that_hangs_is_given_up_by_itself(breakable: servers.Postgres, broken_dsn: str) -> None:
-    line = Line(broken_dsn, SCHEMA)
+def test_a_server_that_hangs_is_given_up_by_itself(breakable: servers.Postgres, private_dsn: str) -> None:
+    line = Line(private_dsn, SCHEMA)
     with line.work() as connection:
         connection.execute("SELECT 1")
     breakable.freeze()
@@ -298,10 +291,10 @@ def test_a_server_that_hangs_is_given_up_by_itself(breakable: servers.Postgres, 
     [("default_transaction_read_only = on", "read-only"), ("statement_timeout = '60s'", "")],
 )
 def test_a_read_only_database_is_an_outage(
-    fragile: PostgresSink, breakable: servers.Postgres, broken_dsn: str, setting: str, words: str
+    fragile: PostgresSink, breakable: servers.Postgres, private_dsn: str, setting: str, words: str
 ) -> None:
     publish(fragile, many(3))
-    name = conninfo.conninfo_to_dict(broken_dsn)["dbname"]
+    name = conninfo.conninfo_to_dict(private_dsn)["dbname"]
     with psycopg.connect(breakable.admin_dsn, autocommit=True) as admin:
         admin.execute(f"ALTER DATABASE {name} SET {setting}")  # type: ignore[arg-type]
     fragile.close()
@@ -313,11 +306,11 @@ def test_a_read_only_database_is_an_outage(
         publish(fragile, many(4), generation=2)
 
 
-def test_too_many_connections_are_an_outage(breakable: servers.Postgres, broken_dsn: str) -> None:
-    name = conninfo.conninfo_to_dict(broken_dsn)["dbname"]
+def test_too_many_connections_are_an_outage(breakable: servers.Postgres, private_dsn: str) -> None:
+    name = conninfo.conninfo_to_dict(private_dsn)["dbname"]
     with psycopg.connect(breakable.admin_dsn, autocommit=True) as admin:
         admin.execute(f"ALTER DATABASE {name} CONNECTION LIMIT 0")  # type: ignore[arg-type]
-    sink = PostgresSink(broken_dsn, SCHEMA)
+    sink = PostgresSink(private_dsn, SCHEMA)
     with pytest.raises(SinkUnavailable, match="too many connections"):
         sink.migrate()
 
@@ -336,11 +329,11 @@ def test_too_many_connections_are_an_outage(breakable: servers.Postgres, broken_
     ],
 )
 def test_what_postgres_says_has_a_name_and_a_remedy(
-    fragile: PostgresSink, broken_dsn: str, sqlstate: str, kind: type[GscdError], words: str
+    fragile: PostgresSink, private_dsn: str, sqlstate: str, kind: type[GscdError], words: str
 ) -> None:
     """Raised by Postgres itself, in the place of a real failure, with a detail that quotes a row."""
     ask(
-        broken_dsn,
+        private_dsn,
         "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
         f"RAISE EXCEPTION 'as it says' USING ERRCODE = '{sqlstate}', DETAIL = 'secret query'; END $$;"
         "CREATE TRIGGER fail BEFORE INSERT ON receipts FOR EACH ROW EXECUTE FUNCTION fail()",
@@ -352,9 +345,9 @@ def test_what_postgres_says_has_a_name_and_a_remedy(
     assert caught.value.__cause__ is not None
 
 
-def test_tables_removed_by_hand_are_a_matter_of_configuration(fragile: PostgresSink, broken_dsn: str) -> None:
+def test_tables_removed_by_hand_are_a_matter_of_configuration(fragile: PostgresSink, private_dsn: str) -> None:
     publish(fragile, many(3))
-    ask(broken_dsn, "DROP SCHEMA gsc CASCADE")
+    ask(private_dsn, "DROP SCHEMA gsc CASCADE")
     with pytest.raises(ConfigError):
         publish(fragile, many(3), generation=2)
     fragile.migrate()
@@ -404,7 +397,9 @@ def test_what_a_restart_cannot_help_is_configuration_and_shows_no_password(
 ) -> None:
     monkeypatch.setenv("PGPASSFILE", str(tmp_path / "none"))
     wait_until(lambda: refused(conninfo.make_conninfo(strict, password="not this")))
-    PostgresSink(strict, SCHEMA).facts()
+    right = PostgresSink(strict, SCHEMA)
+    right.facts()
+    right.close()
     dsn = conninfo.make_conninfo(strict, **change)
     sink = PostgresSink(dsn, SCHEMA)
     with pytest.raises(ConfigError, match=words) as caught:
@@ -427,8 +422,8 @@ def test_a_dsn_that_cannot_be_read_is_not_repeated(dsn: str) -> None:
 
 
 def test_nothing_is_open_before_the_first_use(dsn: str) -> None:
-    before = set(os.listdir("/proc/self/fd"))
+    before = set(Path("/proc/self/fd").iterdir())
     threads = threading.active_count()
     PostgresSink(dsn, SCHEMA)
-    assert before == set(os.listdir("/proc/self/fd"))
+    assert before == set(Path("/proc/self/fd").iterdir())
     assert threads == threading.active_count()

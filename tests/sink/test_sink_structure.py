@@ -106,31 +106,36 @@ def test_an_old_server_is_refused_and_still_described(dsn: str, monkeypatch: pyt
     sink.close()
 
 
-def test_a_database_that_cannot_hold_every_query_is_refused(own_postgres: servers.Postgres) -> None:
-    with psycopg.connect(own_postgres.admin_dsn, autocommit=True) as admin:
+def test_a_database_that_cannot_hold_every_query_is_refused(breakable: servers.Postgres) -> None:
+    with psycopg.connect(breakable.admin_dsn, autocommit=True) as admin:
         admin.execute("CREATE DATABASE narrow TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C' OWNER gscd")
-    sink = PostgresSink(conninfo.make_conninfo(own_postgres.dsn, dbname="narrow"), SCHEMA)
+    sink = PostgresSink(conninfo.make_conninfo(breakable.dsn, dbname="narrow"), SCHEMA)
     with pytest.raises(ConfigError, match="encoded in LATIN1"):
         sink.migrate()
     sink.close()
 
 
 @pytest.fixture
-def stranger(own_postgres: servers.Postgres) -> Iterator[PostgresSink]:
+def stranger(breakable: servers.Postgres, private_dsn: str) -> Iterator[PostgresSink]:
     """A role that owns nothing in the database."""
-    with psycopg.connect(own_postgres.admin_dsn, autocommit=True) as admin:
+    with psycopg.connect(breakable.admin_dsn, autocommit=True) as admin:
         admin.execute('CREATE ROLE "str anger" LOGIN')
-    sink = PostgresSink(conninfo.make_conninfo(own_postgres.dsn, user="str anger"), SCHEMA)
+    sink = PostgresSink(conninfo.make_conninfo(private_dsn, user="str anger"), SCHEMA)
     yield sink
     sink.close()
+    with psycopg.connect(as_admin(breakable, private_dsn), autocommit=True) as admin:
+        admin.execute('DROP OWNED BY "str anger" CASCADE; DROP ROLE "str anger"')
+
+
+def as_admin(server: servers.Postgres, dsn: str) -> str:
+    return conninfo.make_conninfo(server.admin_dsn, dbname=conninfo.conninfo_to_dict(dsn)["dbname"])
 
 
 @pytest.mark.parametrize("schema_there", [False, True])
 def test_a_missing_right_comes_with_the_sql_that_gives_it(
-    own_postgres: servers.Postgres, stranger: PostgresSink, schema_there: bool
+    breakable: servers.Postgres, private_dsn: str, stranger: PostgresSink, schema_there: bool
 ) -> None:
-    there = conninfo.make_conninfo(own_postgres.admin_dsn, dbname="gsc")
-    with psycopg.connect(there, autocommit=True) as admin:
+    with psycopg.connect(as_admin(breakable, private_dsn), autocommit=True) as admin:
         if schema_there:
             admin.execute("CREATE SCHEMA gsc")
         assert not stranger.facts().may_create
@@ -142,13 +147,11 @@ def test_a_missing_right_comes_with_the_sql_that_gives_it(
     publish(stranger, many(3))
 
 
-def test_tables_of_another_role_are_no_reason_to_go_on_trying(
-    own_postgres: servers.Postgres, stranger: PostgresSink
-) -> None:
-    sink = PostgresSink(own_postgres.dsn, SCHEMA)
+def test_tables_of_another_role_are_no_reason_to_go_on_trying(private_dsn: str, stranger: PostgresSink) -> None:
+    sink = PostgresSink(private_dsn, SCHEMA)
     sink.migrate()
     sink.close()
-    ask(own_postgres.dsn, 'GRANT USAGE, CREATE ON SCHEMA gsc TO "str anger"')
+    ask(private_dsn, 'GRANT USAGE, CREATE ON SCHEMA gsc TO "str anger"')
     for work in (stranger.facts, stranger.migrate, stranger.owner, lambda: publish(stranger, many(3))):
         with pytest.raises(ConfigError, match="may not do this"):
             work()
