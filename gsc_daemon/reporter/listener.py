@@ -58,9 +58,9 @@ class Listener:
         self._server.shutdown()
         self._server.server_close()
 
-    def answer(self, path: str) -> tuple[HTTPStatus, str, str]:
+    def answer(self, target: str) -> tuple[HTTPStatus, str, str]:
         """Status, content type and text."""
-        texts = self.texts
+        texts, path = self.texts, target.partition("?")[0]
         if path == "/healthz":
             well = texts is not None and self.monotonic() - texts.made_at < STALE
             return (HTTPStatus.OK, "text/plain", "ok\n") if well else _unwell("the reporter has not looked lately\n")
@@ -80,7 +80,7 @@ class _Handler(BaseHTTPRequestHandler):
     sys_version = ""
 
     def do_GET(self) -> None:
-        status, kind, text = self.serves.answer(self.path.partition("?")[0])
+        status, kind, text = self.serves.answer(self.path)
         body = text.encode()
         self.send_response(status)
         self.send_header("Content-Type", kind)
