@@ -4,8 +4,8 @@
 afterwards.
 """
 
-from gsc_daemon.demo.backfill import LATENCY, Outcome, backfill, room_needed
 from gsc_daemon.demo.drills import DRILLS, Drilled
 from gsc_daemon.demo.watch import Tell
+from gsc_daemon.demo.whole import LATENCY, Outcome, backfill, room_needed
 
 __all__ = ["DRILLS", "LATENCY", "Drilled", "Outcome", "Tell", "backfill", "room_needed"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import queue
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,7 +64,14 @@ def spots(stores: Stores, emulator: Emulator, redis_url: str, tmp_path: Path) ->
         clock=SystemClock(),
     )
     halted: list[bool] = []
-    asker = Asker(stores.ledger, budget, source, SystemClock(), lambda: bool(halted), sleep=lambda _seconds: None)
+    asker = Asker(
+        stores.ledger,
+        budget,
+        source,
+        SystemClock(),
+        lambda: bool(halted),
+        sleep=lambda seconds: time.sleep(min(seconds, 0.05)),
+    )
     for number in range(3):
         date = FINAL + dt.timedelta(days=number - 1)
         state = DayState.FINAL if date <= FINAL else DayState.PROVISIONAL
