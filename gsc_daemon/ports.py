@@ -218,6 +218,9 @@ class Ledger(Protocol):
 
     def batch_stats(self, seconds: float) -> BatchStats: ...
 
+    def worker_deaths(self, seconds: float) -> int:
+        """Workers that were found dead in the last seconds; kept for 30 days."""
+
     def sent_queries(self, seconds: float) -> int: ...
 
     def receipts(

@@ -27,7 +27,7 @@ class Lazy(NamedTuple):
 
 
 # One line is all that a new command needs here.
-_TABLE: Final[dict[str, Lazy]] = {
+COMMANDS: Final[dict[str, Lazy]] = {
     "run": Lazy("daemon:run", "The daemon, in the foreground."),
     "sync": Lazy("sync:sync", "Ask for days: yesterday, recent, range or full-history."),
     "cancel": Lazy("cancel:cancel", "Take back days that were asked for."),
@@ -44,10 +44,6 @@ _TABLE: Final[dict[str, Lazy]] = {
     "drill": Lazy("drill:drill", "Rollback drills on the emulator."),
     "emulator": Lazy("emulator:emulator", "A Search Console of this machine's own."),
     "demo": Lazy("demo:demo", "The whole thing on this machine, reconciled."),
-}
-_HERE: Final = Path(__file__).parent
-COMMANDS: Final = {
-    name: lazy for name, lazy in _TABLE.items() if (_HERE / f"{lazy.where.partition(':')[0]}.py").exists()
 }
 
 

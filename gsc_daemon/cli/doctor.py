@@ -5,7 +5,7 @@ from __future__ import annotations
 import email.utils
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import click
@@ -49,25 +49,24 @@ def doctor(invocation: Invocation, as_json: bool) -> int:
     return int(Exit.PROBLEM if worst(checks) is Verdict.PROBLEM else Exit.OK)
 
 
-def _examine(invocation: Invocation) -> list[Check]:
-    checks: list[Check] = []
+def _examine(invocation: Invocation) -> Iterator[Check]:
     names: Sequence[str] | None = None
     try:
         settings = settings_of(invocation)
     except GscdError as error:
-        checks.append(_failed("settings", error))
+        yield _failed("settings", error)
         names = THIS_MACHINE
         try:
             settings = settings_of(invocation, only=SECTIONS, secrets=False)
         except GscdError:  # told already
-            return checks
+            return
     try:
         if exists(settings.ledger.path.parent):
             become_owner(settings)
     except GscdError as error:
-        checks.append(_failed("user", error))
+        yield _failed("user", error)
     instruments = _instruments(settings)
-    return [*checks, *(examine(instruments) if names is None else examine(instruments, names))]
+    yield from examine(instruments) if names is None else examine(instruments, names)
 
 
 def _failed(name: str, error: GscdError) -> Check:
@@ -109,6 +108,8 @@ def _web_date(url: str) -> float:
     except urllib.error.HTTPError as error:  # there is nothing at that place, which has a date too
         date = error.headers["Date"]
         error.close()
+    except urllib.error.URLError as error:
+        raise OSError(str(error.reason)) from error
     if not date:
         raise OSError("its answer has no Date header")
     return email.utils.parsedate_to_datetime(date).timestamp()

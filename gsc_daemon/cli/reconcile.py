@@ -12,7 +12,7 @@ from gsc_daemon import halt
 from gsc_daemon.cli import Invocation
 from gsc_daemon.cli.common import json_option, report, say, settings_of, table
 from gsc_daemon.cli.progress import Progress
-from gsc_daemon.cli.work import check_order, date_range, span_words, working_ledger
+from gsc_daemon.cli.work import check_order, date_range, known_site, span_words, working_ledger
 from gsc_daemon.clock import SystemClock, pacific_today
 from gsc_daemon.errors import ConfigError, Exit
 from gsc_daemon.ports import Ledger, Sink
@@ -75,14 +75,16 @@ def reconcile(
             _check_owner(ledger, sink)
             with Progress("days counted") as progress:
                 findings = look(ledger, sink, site=site, first=first, last=last, progress=progress.show)
+            if site and not findings.days and not findings.under_way:
+                known_site(site, [one.site for one in ledger.known_sites()])
             mended = repair(ledger, findings.differences, _wanted(settings), pacific_today(clock)) if mend else None
-            checked = _spot_check(settings, ledger, sink, site, first, last, spots) if spots else None
+            checked = _spot_check(settings, ledger, sink, site, first, last, spots) if spots and findings.rows else None
         finally:
             sink.close()
     if as_json:
         report(_data(findings, mended, checked))
     else:
-        _tell(findings, mended, checked, span_words(site, first, last))
+        _tell(findings, mended, checked, site, span_words(None, first, last))
     return int(Exit.OK if findings.clean and not _faults(checked or ()) else Exit.PROBLEM)
 
 
@@ -127,8 +129,10 @@ def _spot_check(
 # For a person.
 
 
-def _tell(findings: Findings, mended: Repair | None, checked: Sequence[Checked] | None, span: str) -> None:
-    click.echo(_verdict(findings, span))
+def _tell(
+    findings: Findings, mended: Repair | None, checked: Sequence[Checked] | None, site: str | None, span: str
+) -> None:
+    click.echo(_verdict(findings, site or amount(findings.sites, "site"), span))
     kinds = findings.by_kind()
     if kinds:
         rows = [(kind, f"{len(found):,}", MEANINGS[kind]) for kind, found in kinds.items()]
@@ -146,8 +150,8 @@ def _tell(findings: Findings, mended: Repair | None, checked: Sequence[Checked] 
         _tell_spots(checked)
 
 
-def _verdict(findings: Findings, span: str) -> str:
-    what = f"{amount(findings.days, 'day')} of {amount(findings.sites, 'site')}{span}, {findings.rows:,} rows"
+def _verdict(findings: Findings, sites: str, span: str) -> str:
+    what = f"{amount(findings.days, 'day')} of {sites}{span}, {amount(findings.rows, 'row')}"
     busy = f"; {amount(findings.under_way, 'day')} under way left out" if findings.under_way else ""
     if findings.clean:
         return f"Clean: ledger and Postgres agree on {what}{busy}"

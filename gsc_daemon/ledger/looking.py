@@ -44,6 +44,9 @@ class Looking(Store):
             slowest = self._value("batch_stats.nth", after=after, nth=batches - math.ceil(0.99 * batches))
         return BatchStats(batches, queries, average, slowest)
 
+    def worker_deaths(self, seconds: float) -> int:
+        return int(self._value("worker_deaths", after=self._now() - round(seconds * 1000)))
+
     def sent_queries(self, seconds: float) -> int:
         now = self._now()
         return int(self._value("sent_queries", after=now - round(seconds * 1000), now=now))
