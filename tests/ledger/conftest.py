@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
-from ledger_scene import Scene, StillClock
+from ledger_scene import Scene, StillClock, inconsistencies
 
 from gsc_daemon.ledger import open_ledger
 from gsc_daemon.ports import Ledger
@@ -36,36 +36,6 @@ def opener(request: pytest.FixtureRequest, path: Path, clock: StillClock) -> Ite
         if path.exists():
             with closing(sqlite3.connect(path)) as plain:
                 assert inconsistencies(plain) == []
-
-
-def inconsistencies(plain: sqlite3.Connection) -> list[object]:
-    """What may be true of no ledger, whatever was done to it."""
-    found: list[object] = [row for row in plain.execute("PRAGMA quick_check") if row != ("ok",)]
-    found += plain.execute("PRAGMA foreign_key_check").fetchall()
-    counted = """
-        SELECT site_id, 'day', state, count(*) FROM day GROUP BY site_id, state
-        UNION ALL SELECT site_id, 'item', state, count(*) FROM item GROUP BY site_id, state"""
-    tally = "SELECT * FROM tally WHERE n <> 0"
-    found += plain.execute(f"SELECT * FROM ({tally} EXCEPT SELECT * FROM ({counted}))").fetchall()
-    found += plain.execute(f"SELECT * FROM ({counted}) EXCEPT SELECT * FROM tally").fetchall()
-    found += plain.execute(MISFITS).fetchall()
-    return found
-
-
-MISFITS = """
-    SELECT 'queued, but without exactly one live first item', day_id FROM day WHERE state = 'queued' AND 1 <>
-        (SELECT count(*) FROM item WHERE item.day_id = day.day_id
-            AND start_row = 0 AND item.state IN ('ready', 'waiting', 'leased'))
-    UNION ALL
-    SELECT 'not queued, but with a live item', day_id FROM day JOIN item USING (day_id)
-        WHERE day.state <> 'queued' AND item.state IN ('ready', 'waiting', 'leased')
-    UNION ALL
-    SELECT 'quarantined without a quarantined item, or the reverse', day_id FROM day WHERE (state = 'quarantined') <>
-        EXISTS (SELECT 1 FROM item WHERE item.day_id = day.day_id AND item.state = 'quarantined')
-    UNION ALL
-    SELECT 'published without a first item', day_id FROM day WHERE published_generation > 0 AND NOT EXISTS
-        (SELECT 1 FROM item WHERE item.day_id = day.day_id AND start_row = 0 AND done_generation = published_generation)
-"""
 
 
 @pytest.fixture

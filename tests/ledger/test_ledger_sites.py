@@ -235,3 +235,11 @@ def test_a_ledger_made_anew_learns_everything_from_the_sink(scene: Scene, ledger
     ledger.seed(RUN, 8, [held])
     assert scene.want(day(0)).already == 1
     assert scene.states()[day(0)] == ("published", 2, 0, (0,))
+
+
+def test_deaths_are_counted_and_leavings_are_not(scene: Scene, ledger: Ledger) -> None:
+    scene.die(scene.worker())
+    scene.clock.go_on(100)
+    scene.die(scene.worker())
+    ledger.retire_worker(scene.worker(), "asked to leave")
+    assert (ledger.worker_deaths(60), ledger.worker_deaths(200)) == (1, 2)
