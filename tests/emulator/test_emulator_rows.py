@@ -168,7 +168,7 @@ def test_no_more_than_50_000_rows_and_nothing_says_so(start: Start) -> None:
     assert client.ask(dimensions=ALL_FOUR, startRow=50_000).json() == {"responseAggregationType": "byPage"}
     half = client.ask(dimensions=ALL_FOUR, startRow=49_990, rowLimit=25_000).json()["rows"]
     assert half == rows[-10:]
-    assert len(client.rows(dimensions=["query", "page", "country", "device"][::-1])) == 50_000
+    assert len(client.ask(dimensions=ALL_FOUR[::-1], startRow=49_990).json()["rows"]) == 10
 
 
 def test_a_day_without_rows_has_no_rows_member(served: Client) -> None:
