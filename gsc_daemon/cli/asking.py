@@ -18,7 +18,7 @@ from gsc_daemon.cli.waiting import Waited, wait_for
 from gsc_daemon.cli.work import EVERY, confirmed, known_site, live_daemon, working_ledger
 from gsc_daemon.errors import Exit
 from gsc_daemon.halt import DaemonView
-from gsc_daemon.model import Day, PlanResult, WantedDay
+from gsc_daemon.model import Day, PlanResult, SiteEntry, WantedDay
 from gsc_daemon.ports import Ledger
 from gsc_daemon.settings import Settings
 from gsc_daemon.status import budget_qpm
@@ -97,7 +97,10 @@ def chosen_sites(asked: Asking) -> list[str]:
     settings = asked.settings
     if not settings.sync.all_sites:
         return _named(asked.sites, settings.sync.sites, f"sync.sites of {settings.file}")
-    known = [] if asked.ledger is None else [site.site for site in asked.ledger.known_sites() if site.permission]
+    known = []
+    if asked.ledger is not None:
+        listed = [SiteEntry(site.site, site.permission) for site in asked.ledger.known_sites() if site.permission]
+        known = [entry.site for entry in listed if entry.readable]
     if not known or not set(asked.sites) <= set(known):
         known = _listed(asked)
     return _named(asked.sites, known, "the properties that the credential can read")
