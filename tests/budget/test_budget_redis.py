@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -126,6 +128,7 @@ def test_nothing_is_granted_when_redis_has_forgotten_and_the_ledger_cannot_be_re
     assert isinstance(notes.budget(redis_url).check_rate(SITE, USER, 1), Grant)
 
 
+@pytest.mark.timeout(10)
 def test_a_frozen_redis_is_away_and_is_back_when_it_answers(notes: Notes, own_redis: servers.Redis) -> None:
     budget = notes.budget(own_redis.url)
     budget.check_rate(SITE, USER, 1)
@@ -135,6 +138,28 @@ def test_a_frozen_redis_is_away_and_is_back_when_it_answers(notes: Notes, own_re
             budget.check_rate(SITE, USER, 1)
     own_redis.thaw()
     assert isinstance(budget.check_rate(SITE, USER, 1), Grant)
+
+
+def test_a_redis_that_closes_the_line_is_asked_once_and_no_more(notes: Notes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.2)
+        budget = notes.budget(f"redis://127.0.0.1:{server.getsockname()[1]}/0")
+
+        def ask() -> None:
+            with pytest.raises(BudgetUnavailable, match="cannot be reached"):
+                budget.check_rate(SITE, USER, 1)
+
+        asked = threading.Thread(target=ask)
+        asked.start()
+        calls = 0
+        while True:
+            try:
+                server.accept()[0].close()
+            except TimeoutError:
+                break
+            calls += 1
+        asked.join()
+    assert calls == 1
 
 
 def test_a_redis_without_memory_a_replica_and_a_closed_one_are_told_apart(
