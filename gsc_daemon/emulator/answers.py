@@ -18,7 +18,7 @@ from gsc_daemon.emulator.pool import part_piece
 from gsc_daemon.emulator.render import Figures, Style, envelope, rows_text, separator
 from gsc_daemon.emulator.replies import Reply
 from gsc_daemon.emulator.report import all_rows, hours_of, is_canonical, is_quick, usable_dates
-from gsc_daemon.emulator.request import ROW_LIMIT, Query
+from gsc_daemon.emulator.request import PAGES_ONLY, ROW_LIMIT, Query
 from gsc_daemon.emulator.truth import Day, Truth
 
 _NORMAL_P99: Final = 2.3263
@@ -54,7 +54,7 @@ class Answers:
     async def reply(self, site: SiteSpec, query: Query, today: dt.date, *, pretty: bool) -> Reply:
         """The answer, without its latency."""
         config = self._truth.config
-        style = Style(pretty, config.decimal, query.search_type not in ("discover", "googleNews"))
+        style = Style(pretty, config.decimal, query.search_type not in PAGES_ONLY)
         if query.start_row and config.overlap_rows:
             query = replace(query, start_row=max(0, query.start_row - config.overlap_rows))
         if is_canonical(query) and not config.reshuffle_ties:
@@ -112,11 +112,11 @@ class Answers:
     def _compute(self, site: SiteSpec, query: Query, today: dt.date, version: int) -> list[Figures]:  # noqa: ARG002
         return self.rows(site, query, today)
 
-    def rows(self, site: SiteSpec, query: Query, today: dt.date) -> list[Figures]:
-        """All rows that paging can reach, sorted."""
+    def rows(self, site: SiteSpec, query: Query, today: dt.date, *, cap: int | None = None) -> list[Figures]:
+        """All rows that paging can reach, sorted; ``cap`` is in place of the one that is set."""
         config = self._truth.config
         days = days_of(self._truth, site, query, today)
-        return all_rows(days, query, today, cap=config.cap, sort_by_date=config.sort_by_date)
+        return all_rows(days, query, today, cap=config.cap if cap is None else cap, sort_by_date=config.sort_by_date)
 
     def _reshuffled(self, rows: list[Figures], query: Query) -> list[Figures]:
         rng = random.Random(f"{self._truth.config.seed} {next(self._shuffles)}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import random
 import re
-import time
 from typing import Any, Final
 
 from gsc_daemon.clock import SystemClock, pacific_today
@@ -22,7 +21,6 @@ from gsc_daemon.emulator.request import Query, parse_query
 from gsc_daemon.emulator.stats import Fetch, Record, Stats
 from gsc_daemon.emulator.truth import Truth
 
-BATCH_PATHS: Final = ("/batch", "/batch/webmasters/v3")
 TOKEN_PATH: Final = "/token"  # noqa: S105 - a path
 _SITES: Final = ["webmasters", "v3", "sites"]
 _SITE_URL: Final = re.compile(r"sc-domain:[^/\s]+|https?://[^/\s]+(/\S*)?")
@@ -59,14 +57,6 @@ class Api:
         self.truth.version += 1
         if "faults" in values:
             self._faults.set(self.config.faults)
-
-    async def handle(self, call: Call) -> Reply:
-        """The answer to any request of a client."""
-        if call.path in BATCH_PATHS and call.method == "POST" and self.config.batch:
-            from gsc_daemon.emulator.batch import answer_batch
-
-            return await answer_batch(self, call)
-        return await self.single(call)
 
     async def single(self, call: Call) -> Reply:
         """The answer to a request that is no batch; each part of a batch too."""
@@ -194,16 +184,3 @@ class Api:
         if empty:
             return self.answers.nothing(query, today, pretty=call.pretty)
         return await self.answers.reply(site, query, today, pretty=call.pretty)
-
-
-def new_api(config: EmulatorConfig, secret: bytes, accounts: list[dict[str, str]]) -> Api:
-    """An API that knows these accounts."""
-    api = Api(config, secret)
-    for account in accounts:
-        api.accounts.add(account)
-    return api
-
-
-def now() -> float:
-    """When a call arrives, for quotas."""
-    return time.monotonic()

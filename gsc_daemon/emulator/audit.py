@@ -12,10 +12,11 @@ from gsc_daemon.emulator.answers import Answers, days_of
 from gsc_daemon.emulator.config import SiteSpec
 from gsc_daemon.emulator.digest import add_digests, key_hash, row_digest, storable
 from gsc_daemon.emulator.render import Figures
-from gsc_daemon.emulator.request import CANONICAL, Query
+from gsc_daemon.emulator.request import CANONICAL, PAGES_ONLY, Query
 from gsc_daemon.emulator.truth import Day, Truth
 
-PAGES_ONLY: Final = {"discover": ("page", "country"), "googleNews": ("page", "country", "device")}
+_NO_CAP: Final = 2**31
+_FINEST: Final = {"discover": ("page", "country"), "googleNews": ("page", "country", "device")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class DayTruth:
 
 def dimensions_of(search_type: str) -> tuple[str, ...]:
     """The finest dimensions that this search type has."""
-    return PAGES_ONLY.get(search_type, CANONICAL)
+    return _FINEST.get(search_type, CANONICAL)
 
 
 class Audit:
@@ -69,8 +70,9 @@ class Audit:
         if query.dimensions == CANONICAL and query.search_type not in PAGES_ONLY:
             counted = self._from_chunks(held[0])
         else:
-            counted = self._from_rows(self._answers.rows(site, query, today), query)
-        total = self._answers.rows(site, dataclasses.replace(query, dimensions=(), by_page=False), today)
+            counted = self._from_rows(self._answers.rows(site, query, today, cap=_NO_CAP), query)
+        whole = dataclasses.replace(query, dimensions=(), by_page=query.search_type in PAGES_ONLY)
+        total = self._answers.rows(site, whole, today)
         sums = (total[0].clicks, total[0].impressions) if total else (0, 0)
         return DayTruth(query.first, *counted, *sums, final)
 
@@ -82,9 +84,9 @@ class Audit:
             impressions += sum(chunk.impressions[:stop])
         return rows, clicks, impressions, day.digest(rows), day.rows
 
-    @staticmethod
-    def _from_rows(rows: list[Figures], query: Query) -> tuple[int, int, int, int, int]:
+    def _from_rows(self, found: list[Figures], query: Query) -> tuple[int, int, int, int, int]:
         placed = query.search_type not in PAGES_ONLY
+        rows = found[: self._truth.config.cap]
         digest = add_digests(
             row_digest(
                 key_hash([storable(value) for value in row.keys]),
@@ -95,4 +97,4 @@ class Audit:
             )
             for row in rows
         )
-        return len(rows), sum(row.clicks for row in rows), sum(row.impressions for row in rows), digest, len(rows)
+        return len(rows), sum(row.clicks for row in rows), sum(row.impressions for row in rows), digest, len(found)

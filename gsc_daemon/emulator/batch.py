@@ -5,16 +5,15 @@ from __future__ import annotations
 import random
 import re
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from gsc_daemon.emulator.api import Api
 from gsc_daemon.emulator.call import Call
 from gsc_daemon.emulator.deflate import Piece, stored
 from gsc_daemon.emulator.faults import instead, spoil
 from gsc_daemon.emulator.replies import Reply, invalid
 
-if TYPE_CHECKING:
-    from gsc_daemon.emulator.api import Api
-
+_PATHS: Final = ("/batch", "/batch/webmasters/v3")
 MOST_PARTS: Final = 1000
 _BOUNDARY: Final = re.compile(r'boundary="?([^";]+)"?', re.IGNORECASE)
 _rng = random.Random(0)
@@ -66,7 +65,14 @@ def _wrapped(boundary: str, content_id: str, reply: Reply) -> list[Piece]:
     return [stored(text.encode()), *reply.pieces, stored(b"\r\n")]
 
 
-async def answer_batch(api: Api, outer: Call) -> Reply:
+async def answer(api: Api, call: Call) -> Reply:
+    """The answer to any request of a client."""
+    if call.path in _PATHS and call.method == "POST" and api.config.batch:
+        return await _answer_batch(api, call)
+    return await api.single(call)
+
+
+async def _answer_batch(api: Api, outer: Call) -> Reply:
     """One answer around the answers of all parts, which come in any order.
 
     It begins when the slowest part would; a connection that breaks for one part breaks for all.

@@ -14,7 +14,7 @@ from gsc_daemon.emulator.config import SiteSpec, to_json
 from gsc_daemon.emulator.deflate import compress_once, stored
 from gsc_daemon.emulator.render import Style, rows_text
 from gsc_daemon.emulator.replies import ApiError, Reply
-from gsc_daemon.emulator.request import Query, parse_query
+from gsc_daemon.emulator.request import PAGES_ONLY, Query, parse_query
 from gsc_daemon.errors import UsageError
 
 PREFIX: Final = "/emulator/"
@@ -47,7 +47,7 @@ def _truth(api: Api, params: dict[str, str]) -> Reply:
 def _rows(api: Api, params: dict[str, str]) -> Reply:
     query = _query(params, params["date"], params["date"])
     rows = api.audit.rows(_site(api, params), query, api.today)
-    style = Style(position=query.search_type not in ("discover", "googleNews"))
+    style = Style(position=query.search_type not in PAGES_ONLY)
     return Reply(200, [stored(b"["), compress_once(rows_text(rows, style).encode()), stored(b"]")])
 
 

@@ -14,7 +14,7 @@ from typing import Final
 from gsc_daemon.clock import PACIFIC
 from gsc_daemon.emulator.pool import Chunk, Slot
 from gsc_daemon.emulator.render import Figures
-from gsc_daemon.emulator.request import CANONICAL, Filter, Query
+from gsc_daemon.emulator.request import CANONICAL, PAGES_ONLY, Filter, Query
 from gsc_daemon.emulator.truth import HOURLY_DAYS, Day
 
 APPEARANCES: Final = ("TRANSLATED_RESULT", "VIDEO", "PRODUCT_SNIPPETS", "REVIEW_SNIPPET")  # of one row in four
@@ -148,7 +148,7 @@ def _summed(days: list[Day], query: Query, today: dt.date, *, cap: int, by_date:
 
 def is_canonical(query: Query) -> bool:
     """Whether the answer is the day's rows as they stand in its chunks."""
-    searched = query.search_type not in ("discover", "googleNews")
+    searched = query.search_type not in PAGES_ONLY
     return query.first == query.last and query.dimensions == CANONICAL and not query.filters and searched
 
 

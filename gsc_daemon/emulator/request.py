@@ -19,6 +19,7 @@ _FIELDS: Final = frozenset(
     )
 )
 _DIMENSIONS: Final = ("date", "query", "page", "country", "device", "searchAppearance", "hour")
+PAGES_ONLY: Final = ("discover", "googleNews")  # search types that know no query and no position
 _TYPES: Final = ("web", "image", "video", "news", "discover", "googleNews")
 _OPERATORS: Final = ("equals", "notEquals", "contains", "notContains", "includingRegex", "excludingRegex")
 _AGGREGATIONS: Final = ("auto", "byProperty", "byPage", "byNewsShowcasePanel")
@@ -140,7 +141,7 @@ def _mix(dims: tuple[str, ...], search_type: str, filters: tuple[Filter, ...], a
     never = {"discover": {"query", "device"}, "googleNews": {"query"}}.get(search_type, set())
     for dimension in sorted(used & never):
         raise invalid(f"Dimension '{dimension}' is not valid for search type '{search_type}'.")
-    pages_only = search_type in ("discover", "googleNews")
+    pages_only = search_type in PAGES_ONLY
     if aggregation == "byProperty" and (pages_only or "page" in used):
         raise invalid("'BY_PROPERTY' is not a valid aggregation type in the context of the request.")
     if aggregation == "byNewsShowcasePanel":

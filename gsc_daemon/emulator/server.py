@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gsc_daemon.emulator.api import Api, new_api
+from gsc_daemon.emulator.api import Api
 from gsc_daemon.emulator.config import EmulatorConfig
 from gsc_daemon.emulator.wire import Connection
 from gsc_daemon.errors import Unavailable
@@ -24,7 +24,9 @@ def serve(
     ready: Callable[[int], Any] | None = None,
 ) -> None:
     """Serve until interrupted. ``ready`` gets the port once connections are taken. Raises `Unavailable`."""
-    api = new_api(config, secret or os.urandom(32), list(accounts))
+    api = Api(config, secret or os.urandom(32))
+    for account in accounts:
+        api.accounts.add(account)
     gc.collect()
     gc.freeze()
     asyncio.run(_serve(api, host, port, ready))

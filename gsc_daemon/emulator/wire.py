@@ -6,12 +6,14 @@ import asyncio
 import socket
 import struct
 import sys
+import time
 import traceback
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Final
 
-from gsc_daemon.emulator.api import Api, now
+from gsc_daemon.emulator.api import Api
+from gsc_daemon.emulator.batch import answer
 from gsc_daemon.emulator.call import Call
 from gsc_daemon.emulator.control import PREFIX, control
 from gsc_daemon.emulator.deflate import gzip, inflate
@@ -45,7 +47,7 @@ def _parse(buffer: bytearray) -> tuple[Call, int] | None:
     stop = end + 4 + int(length)
     if len(buffer) < stop:
         return None
-    return Call(words[0], words[1], headers, bytes(buffer[end + 4 : stop]), now()), stop
+    return Call(words[0], words[1], headers, bytes(buffer[end + 4 : stop]), time.monotonic()), stop
 
 
 class Connection(asyncio.Protocol):
@@ -115,7 +117,7 @@ class Connection(asyncio.Protocol):
 
     async def _answer(self, call: Call, inside: bool) -> Reply:
         try:
-            return await (control(self._api, call) if inside else self._api.handle(call))
+            return await (control(self._api, call) if inside else answer(self._api, call))
         except ApiError as error:
             return error.reply()
         except Exception:  # noqa: BLE001 - a fault of the emulator is told to whoever runs it, and to the client

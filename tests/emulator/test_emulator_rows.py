@@ -234,6 +234,9 @@ def test_discover_and_google_news_have_no_position(served: Client, search_type: 
     (truth,) = served.emulator.truth(SITE, DAY, DAY, search_type, dimensions=joined)
     assert (truth["rows"], truth["digest"]) == (len(rows), digest(rows))
     assert served.emulator.rows(SITE, DAY, search_type, dimensions=joined) == rows
+    (total,) = served.rows(type=search_type)
+    assert (total["clicks"], total["impressions"]) == (truth["total_clicks"], truth["total_impressions"])
+    assert "position" not in total
 
 
 def test_other_dimensions_can_be_audited_too(served: Client) -> None:
@@ -251,6 +254,10 @@ def test_a_wide_range_gives_its_most_clicked_rows_only(start: Start) -> None:
     assert len(wide) == 500
     best = sorted((row["clicks"] for day in days for row in day), reverse=True)[:500]
     assert [row["clicks"] for row in wide] == best
+    (truth,) = client.emulator.truth(SITE, DAY, DAY, dimensions="page,query")
+    rows = client.rows(dimensions=["page", "query"])
+    assert (truth["rows"], truth["digest"]) == (len(rows), digest(rows)) == (500, digest(rows))
+    assert truth["all_rows"] > 2000
     client.emulator.configure(sort_by_date=True)
     by_date = client.rows(**span, dimensions=["date", "query"])
     assert [row["keys"][0] for row in by_date] == ["2026-11-01"] * 500
