@@ -6,12 +6,14 @@ kept), and once when it is published. A full one takes about a megabyte until th
 
 from __future__ import annotations
 
+import contextlib
 import json
 import mmap
 import tempfile
 import threading
 import zlib
-from typing import IO, Final, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import IO, Any, Final, TypeVar
 
 import msgspec
 
@@ -21,9 +23,9 @@ from gsc_daemon.model import Query, Row
 T = TypeVar("T")
 
 SPILL_BYTES: Final = 4 * 1024 * 1024  # compressed; what is larger lies in an unlinked file
+PIECE: Final = 32 * 1024
 MOST_BYTES: Final = 512 * 1024 * 1024  # decoded; 25,000 rows of the longest URLs have about 200 MB
 _GZIP: Final = 16 + zlib.MAX_WBITS
-_GZIP_MAGIC: Final = b"\x1f\x8b"
 
 
 class NotWhole(ValueError):
@@ -36,7 +38,7 @@ class _Anything(msgspec.Struct, gc=False):
 
 class _Counted(msgspec.Struct):
     rows: list[_Anything] = []
-    error: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    error: Any = None
 
 
 class _Decoded(msgspec.Struct):
@@ -78,7 +80,7 @@ class Store:
         if self._deflate is not None:
             self._add(self._deflate.flush())
         if self._file is None:
-            return GzipBody(bytes(self._memory), query)
+            return GzipBody(self._memory, query)
         self._file.flush()
         file, self._file = self._file, None
         return GzipBody(file, query)
@@ -104,20 +106,20 @@ class GzipBody:
         query: what it answers; errors name its site and date.
     """
 
-    def __init__(self, kept: bytes | IO[bytes], query: Query) -> None:
-        self._kept: bytes | IO[bytes] | None = kept
+    def __init__(self, kept: bytearray | IO[bytes], query: Query) -> None:
+        self._kept: bytearray | IO[bytes] | None = kept
         self._query = query
 
     @property
     def spilled(self) -> bool:
         """Whether it lies in a file."""
-        return not isinstance(self._kept, bytes | None)
+        return not isinstance(self._kept, bytearray | None)
 
     def rows(self) -> list[Row]:
         """Decode now; nothing decoded is kept. Raises `SourceError` for rows that are none of the API's."""
         try:
-            with _decoding:
-                return _decode(self.inflate())
+            with self._text() as text:
+                return _decode(text)
         except NotWhole as error:
             raise unreadable(self._query, error) from error
 
@@ -126,23 +128,75 @@ class GzipBody:
 
         Raises `NotWhole`; `Refused` if Google says in it that it refuses after all.
         """
-        with _decoding:
-            return _count(self.inflate())
+        with self._text() as text:
+            return _count(text)
 
-    def inflate(self) -> bytes:
-        """The JSON. Raises `NotWhole` if the gzip stream is cut or altered."""
-        if self._kept is None:
-            raise ValueError("the body is closed")
-        if isinstance(self._kept, bytes):
-            return gunzip(self._kept)
-        with mmap.mmap(self._kept.fileno(), 0, access=mmap.ACCESS_READ) as view:
-            return gunzip(view)
+    def read(self) -> bytes:
+        """All of a small body. Raises `NotWhole`."""
+        with self._text() as text:
+            return bytes(text)
 
     def close(self) -> None:
         """Free it; a second time does nothing."""
-        if self._kept is not None and not isinstance(self._kept, bytes):
+        if self._kept is not None and not isinstance(self._kept, bytearray):
             self._kept.close()
         self._kept = None
+
+    @contextlib.contextmanager
+    def _text(self) -> Iterator[memoryview]:
+        """The inflated JSON, one body at a time in a process. Raises `NotWhole`."""
+        if self._kept is None:
+            raise ValueError("the body is closed")
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(_decoding)
+            data: bytearray | mmap.mmap
+            if isinstance(self._kept, bytearray):
+                data = self._kept
+            else:
+                data = stack.enter_context(mmap.mmap(self._kept.fileno(), 0, access=mmap.ACCESS_READ))
+            room = stack.enter_context(_Room(int.from_bytes(data[-4:], "little")))  # RFC 1952: ISIZE ends a member
+            for piece in inflate(data[at : at + PIECE] for at in range(0, len(data), PIECE)):
+                room.write(piece)
+            yield stack.enter_context(room.view())
+
+
+class _Room:
+    """Memory that goes back to the system at once; malloc would keep some megabytes of it for every thread.
+
+    Args:
+        size: bytes that it will probably take.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._pages = _pages(min(size, MOST_BYTES))
+        self._used = 0
+
+    def __enter__(self) -> _Room:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pages.close()
+
+    def write(self, piece: bytes) -> None:
+        """Add a piece. Raises `NotWhole` when it becomes too much."""
+        end = self._used + len(piece)
+        if end > MOST_BYTES:
+            raise NotWhole("more than it may be")
+        if end > len(self._pages):
+            larger = _pages(2 * end)
+            larger[: self._used] = self._pages[: self._used]
+            self._pages.close()
+            self._pages = larger
+        self._pages[self._used : end] = piece
+        self._used = end
+
+    def view(self) -> memoryview:
+        """What was written; to be released before the room is left."""
+        return memoryview(self._pages)[: self._used]
+
+
+def _pages(size: int) -> mmap.mmap:
+    return mmap.mmap(-1, max(size, mmap.PAGESIZE), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
 
 def unreadable(query: Query, error: NotWhole) -> SourceError:
@@ -164,40 +218,36 @@ class Refused(Exception):
         self.body = body
 
 
-def gunzip(data: bytes | mmap.mmap) -> bytes:
-    """Inflate one or more gzip members, each checked by its CRC and length. Raises `NotWhole`."""
-    parts, rest, room = [], memoryview(data), MOST_BYTES
+def inflate(pieces: Iterable[bytes | bytearray]) -> Iterator[bytes]:
+    """Inflate gzip members, each checked by its CRC and length. Raises `NotWhole`, at the latest at the end."""
+    engine = zlib.decompressobj(_GZIP)
     try:
-        while True:
-            engine = zlib.decompressobj(_GZIP)
-            parts.append(engine.decompress(rest, room))
-            if not engine.eof:
-                raise NotWhole("more than it may be" if engine.unconsumed_tail else "it is cut off")
-            room -= len(parts[-1])
-            if not engine.unused_data:
-                return parts[0] if len(parts) == 1 else b"".join(parts)
-            if room <= 0 or not engine.unused_data.startswith(_GZIP_MAGIC):
-                raise NotWhole("something follows its end")
-            rest = rest[len(rest) - len(engine.unused_data) :]
+        for piece in pieces:
+            rest: bytes | bytearray = piece
+            while rest:
+                if engine.eof:
+                    engine = zlib.decompressobj(_GZIP)
+                yield engine.decompress(rest)
+                rest = engine.unused_data
     except zlib.error as error:
         raise NotWhole("it is no gzip, or was altered on its way") from error
-    finally:
-        rest.release()
+    if not engine.eof:
+        raise NotWhole("it is cut off")
 
 
-def _count(text: bytes) -> int:
+def _count(text: memoryview) -> int:
     try:
         counted = _count_decoder.decode(text)
     except msgspec.ValidationError as error:
         raise NotWhole("it is no answer with rows") from error
     except msgspec.DecodeError:
         counted = _convert(text, _Counted)
-    if counted.error is not msgspec.UNSET:
-        raise Refused(text)
+    if counted.error is not None:
+        raise Refused(bytes(text))
     return len(counted.rows)
 
 
-def _decode(text: bytes) -> list[Row]:
+def _decode(text: memoryview) -> list[Row]:
     try:
         return _row_decoder.decode(text).rows
     except msgspec.ValidationError as error:
@@ -206,13 +256,13 @@ def _decode(text: bytes) -> list[Row]:
         return _convert(text, _Decoded).rows
 
 
-def _convert(text: bytes, shape: type[T]) -> T:
+def _convert(text: memoryview, shape: type[T]) -> T:
     """JSON with halves of surrogate pairs in it, which msgspec refuses; what can be done about them, the sink decides.
 
     Raises `NotWhole` for what is no JSON at all, or no answer.
     """
     try:
-        return msgspec.convert(json.loads(text, parse_constant=_no_constant), shape)
+        return msgspec.convert(json.loads(bytes(text), parse_constant=_no_constant), shape)
     except msgspec.ValidationError as error:
         raise NotWhole("it is no answer with rows") from error
     except (ValueError, RecursionError) as error:

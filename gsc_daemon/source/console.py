@@ -85,7 +85,7 @@ class SearchConsole:
 
     def close(self) -> None:
         """End everything and close the connections."""
-        self._tower.abandon()
+        self._tower.close()
         self._lines.close()
 
     def _trip(self, group: Sequence[Query], answers: _Answers) -> Callable[[Flight], None]:

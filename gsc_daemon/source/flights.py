@@ -125,9 +125,18 @@ class Tower:
         for flight in flights:
             flight.cut(Ending.ABANDONED)
 
+    def close(self) -> None:
+        """End every flight and the tower's own thread; a launch would start it again."""
+        self.abandon()
+        with self._changed:
+            self._watch = None
+            self._changed.notify()
+
     def _run(self) -> None:
         while True:
             with self._changed:
+                if self._watch is not threading.current_thread():
+                    return
                 now = time.monotonic()
                 due = [flight for flight in self._flights if flight.at <= now]
                 late = [flight for flight in due if flight.begun]

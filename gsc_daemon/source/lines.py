@@ -20,7 +20,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from gsc_daemon import __version__
 from gsc_daemon.settings.values import is_loopback
-from gsc_daemon.source.body import NotWhole, gunzip
+from gsc_daemon.source.body import NotWhole, inflate
 from gsc_daemon.source.flights import Flight
 
 CONNECT_SECONDS: Final = 10.0
@@ -122,7 +122,7 @@ class Incoming:
             if len(data) > SMALL_BODY_MAX:
                 return b""
         try:
-            return gunzip(bytes(data)) if self.gzipped else bytes(data)
+            return b"".join(inflate([data])) if self.gzipped else bytes(data)
         except NotWhole:
             return b""
 
@@ -131,7 +131,7 @@ class Lines:
     """All connections of one process.
 
     Args:
-        connections: how many are kept open for the next exchange. seconds: what an exchange may take, as its flight knows.
+        connections: how many are kept open for the next exchange. seconds: what an exchange may take.
     """
 
     def __init__(self, connections: int, seconds: float) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -13,7 +12,7 @@ from gsc_daemon.clock import Clock
 from gsc_daemon.errors import Refusal, SourceError
 from gsc_daemon.model import Query
 from gsc_daemon.source import multipart, queries, refusals
-from gsc_daemon.source.body import GzipBody, NotWhole, Refused, Store, unreadable
+from gsc_daemon.source.body import GzipBody, NotWhole, Refused, Store, inflate, unreadable
 from gsc_daemon.source.flights import Flight
 from gsc_daemon.source.lines import Incoming, Lines, NoAnswer
 
@@ -172,7 +171,7 @@ class Multipart(Way):
         part, body = found
         if part.status == 200:
             return self.checked(query, body, began, arrived)
-        text = body.inflate()
+        text = body.read()
         body.close()
         return self.refused(part.status, part.headers, text, query)
 
@@ -182,7 +181,7 @@ def _take_apart(incoming: Incoming, group: Sequence[Query], parts: dict[int, tup
     splitter = multipart.Splitter(incoming.headers.get("Content-Type", ""))
     with contextlib.ExitStack() as stores:
         part, store = None, None
-        for piece in _plain(incoming):
+        for piece in inflate(incoming.pieces()) if incoming.gzipped else incoming.pieces():
             for event in splitter.feed(piece):
                 if isinstance(event, multipart.Part):
                     part, store = event, stores.enter_context(Store(gzipped=False))
@@ -194,19 +193,4 @@ def _take_apart(incoming: Incoming, group: Sequence[Query], parts: dict[int, tup
                     parts[part.index] = part, store.finish(group[part.index])
                     part = store = None
     if not splitter.complete:
-        raise NotWhole("it is cut off")
-
-
-def _plain(incoming: Incoming) -> Iterator[bytes]:
-    """The body inflated piece by piece; its end is checked like any other's. Raises `NotWhole`."""
-    if not incoming.gzipped:
-        yield from incoming.pieces()
-        return
-    engine = zlib.decompressobj(16 + zlib.MAX_WBITS)
-    try:
-        for piece in incoming.pieces():
-            yield engine.decompress(piece)
-    except zlib.error as error:
-        raise NotWhole("it is no gzip, or was altered on its way") from error
-    if not engine.eof or engine.unused_data:
         raise NotWhole("it is cut off")

@@ -9,6 +9,7 @@ import gzip
 import json
 import os
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -154,14 +155,18 @@ class ScriptedGoogle:
     revoked: set[str] = field(default_factory=set)
     given: list[str] = field(default_factory=list)
     lifetime: int = 3600
+    tls: ssl.SSLContext | None = None
+    greet: bool = True  # else TLS is never answered
 
     def __post_init__(self) -> None:
         self.stop = threading.Event()
+        self.silent = 0  # connections that wait for TLS in vain
         self.changed = threading.Condition()
         self._open: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        scheme = "https" if self.tls else "http"
+        self.url = f"{scheme}://127.0.0.1:{self._listener.getsockname()[1]}"
         self._start(self._accept)
 
     def close(self) -> None:
@@ -202,6 +207,17 @@ class ScriptedGoogle:
             self._start(self._serve, sock, self.connections)
 
     def _serve(self, sock: socket.socket, number: int) -> None:
+        if self.tls is not None:
+            if not self.greet:
+                self.silent += 1
+                Line(sock, self.stop).until_closed()
+                self.silent -= 1
+                return
+            try:
+                sock = self.tls.wrap_socket(sock, server_side=True)
+            except OSError:
+                return
+            self._open.append(sock)
         with contextlib.suppress(OSError, ValueError), sock.makefile("rb") as stream:
             while (asked := _read(stream, number)) is not None:
                 answer = self._route(asked)
