@@ -20,6 +20,7 @@ OVERLAP: Final = 2  # batches of one worker: one is fetched while the last is wr
 READY_BATCHES: Final = 4  # what the coordinator keeps ready for each worker, in batches
 QUEUE_STOP: Final = 0.8  # of max_queue_size: from here on nothing is added
 PACING_SECONDS: Final = 2  # the longest wait for the budget that keeps a lease
+APPLICATION_DEFAULT: Final = "application-default"  # no file, but the account of this machine: `source.credentials`
 WRITE_SECONDS: Final = 15  # for one batch's days to reach Postgres; also what a drain allows
 
 
@@ -114,7 +115,7 @@ def check_places(settings: Settings) -> None:
                 hint="Make it, owned by the daemon's user; systemd's StateDirectory= does that for /var/lib/gscd",
             )
     credentials = settings.api.credentials
-    if not str(credentials).startswith("%d/"):
+    if not str(credentials).startswith("%d/") and credentials.name != APPLICATION_DEFAULT:
         _check_credentials(settings, credentials)
 
 

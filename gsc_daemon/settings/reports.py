@@ -15,7 +15,7 @@ NAMES: Final = " and ".join(KNOWN)
 
 
 def read_reports(tables: Any, where: str) -> tuple[Report, ...]:
-    """The reports wanted; both built-in ones if none is given. Raises `ConfigError` with ``where``, the file and line."""
+    """The reports wanted; both built-in ones if none is given. Raises `ConfigError` with ``where``: file and line."""
     if tables is None:
         return BUILT_IN_REPORTS
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):

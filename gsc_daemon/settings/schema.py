@@ -113,7 +113,7 @@ class ApiSettings:
         Kind.PATH,
         Path("/etc/gscd/service-account.json"),
         "The key file of the service account (or an authorized user) that may read the properties. "
-        "The token endpoint is the one in this file.",
+        "The token endpoint is the one in this file. application-default: no file, but the account of this machine.",
         example="%d/service-account.json",
     )
     transport: str = setting(

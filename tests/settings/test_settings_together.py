@@ -129,6 +129,7 @@ def test_places_that_are_not_there_are_told(tmp_path: Path) -> None:
     key.chmod(0o600)
     toml = "[ledger]\npath = 'l.db'\n[halt]\nfile = '{}'\n[api]\ncredentials = '{}'\n"
     check_places(settings(tmp_path, toml.format("HALT", "key.json")))
+    check_places(settings(tmp_path, toml.format("HALT", "application-default")))
     for halt, credentials, said in (
         ("no/HALT", "key.json", r"gscd\.toml:6: halt\.file = .*/no/HALT, but there is no folder .*/no\. Make it"),
         (str(tmp_path), "key.json", r"gscd\.toml:6: halt\.file = .* is a folder, but must be a file"),
