@@ -112,7 +112,8 @@ def read_secret(path: Path) -> str:
     if mode & (stat.S_IROTH | stat.S_IWOTH):
         raise ConfigError(f"{path}: everyone on this machine may read this secret", hint=f"Run `chmod o= {path}`")
     if not text:
-        raise ConfigError(f"{path}: the secrets file is empty")
+        hint = f"/etc/gscd/{path.name} is missing or empty" if path.parent.name == "gscd.service" else ""
+        raise ConfigError(f"{path}: the secrets file is empty", hint=hint)
     if "\n" in text:
         raise ConfigError(f"{path}: the secrets file has {len(text.splitlines())} lines, but must hold one")
     return text

@@ -217,7 +217,7 @@ def test_a_credential_that_is_missing_is_said_to_be(installed: Machine) -> None:
     put(installed, "/etc/gscd/gscd.toml", SETTINGS.replace('dsn = "postgresql:///gsc"', 'dsn_file = "%d/dsn"'))
     assert installed.ended("systemctl", "start", "gscd").returncode != 0
     assert installed.show("ExecMainStatus") == "78"
-    assert "dsn: the secrets file is empty" in installed.journal()
+    assert "dsn: the secrets file is empty. /etc/gscd/dsn is missing or empty" in installed.journal()
 
 
 def test_uninstall_keeps_what_is_precious(installed: Machine) -> None:
