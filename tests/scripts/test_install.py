@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from as_nobody import NOBODY, open_folder
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -45,8 +47,11 @@ def test_install_twice_then_uninstall(root: Path) -> None:
 
     settings.write_text("# mine\n")
     (root / "var/lib/gscd/ledger.db").write_text("precious")
+    (part,) = root.glob("opt/gscd/venv/lib/*/site-packages/gsc_daemon/__main__.py")
+    part.unlink()
     second = script("install", "--root", str(root))
     assert second.returncode == 0, second.stderr
+    assert part.exists()
     assert settings.read_text() == "# mine\n"
 
     assert script("uninstall", "--root", str(root)).returncode == 0
@@ -67,10 +72,16 @@ def test_a_dry_run_says_and_changes_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may install")
 def test_only_root_may_install() -> None:
-    assert script("install").returncode == 77
-    assert script("uninstall").returncode == 77
+    nobody = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+    with open_folder() as folder:
+        shutil.copytree(CHECKOUT / "scripts", folder / "scripts")
+        for name in ("install", "uninstall"):
+            ran = subprocess.run(
+                [folder / "scripts" / name], capture_output=True, text=True, check=False, cwd="/", **nobody
+            )
+            assert (ran.returncode, ran.stdout) == (77, "")
+            assert "must be run as root" in ran.stderr
 
 
 def test_unknown_words_are_refused() -> None:
