@@ -76,7 +76,7 @@ def reconcile(
             with Progress("days counted") as progress:
                 findings = look(ledger, sink, site=site, first=first, last=last, progress=progress.show)
             if site and not findings.days and not findings.under_way:
-                known_site(site, [one.site for one in ledger.known_sites()])
+                known_site(site, [one.site for one in ledger.known_sites()], "what ledger and Postgres hold")
             mended = repair(ledger, findings.differences, _wanted(settings), pacific_today(clock)) if mend else None
             checked = _spot_check(settings, ledger, sink, site, first, last, spots) if spots and findings.rows else None
         finally:

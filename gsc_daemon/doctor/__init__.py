@@ -12,18 +12,19 @@ from gsc_daemon.doctor.check import Check, Instruments, Verdict, looked_at
 
 __all__ = ["THIS_MACHINE", "Check", "Instruments", "Verdict", "examine", "worst"]
 
-# The names are those of the checks; where the look itself fails, the failure is told under that name.
+# The names are those of the checks. Where the look itself fails, that is told under its name, and what to do unless
+# the failure knows better.
 LOOKS = {
-    "settings": machine.look_at_settings,
-    "user": machine.look_at_user,
-    "ledger": machine.look_at_ledger,
-    "halt file": machine.look_at_halt_file,
-    "disk": machine.look_at_disk,
-    "credentials": services.look_at_credentials,
-    "API": services.look_at_api,
-    "Redis": services.look_at_redis,
-    "Postgres": services.look_at_postgres,
-    "clock": services.look_at_clock,
+    "settings": (machine.look_at_settings, ""),
+    "user": (machine.look_at_user, ""),
+    "ledger": (machine.look_at_ledger, ""),
+    "halt file": (machine.look_at_halt_file, ""),
+    "disk": (machine.look_at_disk, ""),
+    "credentials": (services.look_at_credentials, ""),
+    "API": (services.look_at_api, "Look at the network, at proxy and firewall, and at api.endpoint"),
+    "Redis": (services.look_at_redis, "Start it, or correct rate_limit.storage"),
+    "Postgres": (services.look_at_postgres, "Start it, or correct sink.dsn"),
+    "clock": (services.look_at_clock, ""),
 }
 # What needs no more of the settings than where ledger and halt file are.
 THIS_MACHINE = ("user", "ledger", "halt file", "disk")
@@ -32,7 +33,8 @@ THIS_MACHINE = ("user", "ledger", "halt file", "disk")
 def examine(instruments: Instruments, names: Iterable[str] = tuple(LOOKS)) -> Iterator[Check]:
     """The checks of these looks, each as soon as it is made; nothing is raised."""
     for name in names:
-        yield from looked_at(name, LOOKS[name], instruments)
+        look, otherwise = LOOKS[name]
+        yield from looked_at(name, look, instruments, otherwise)
 
 
 def worst(checks: Iterable[Check]) -> Verdict:

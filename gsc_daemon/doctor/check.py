@@ -56,12 +56,16 @@ class Instruments:
 Look = Callable[[Instruments], Iterator[Check]]
 
 
-def looked_at(name: str, look: Look, instruments: Instruments) -> Iterator[Check]:
-    """The checks of one look; what it raises is a problem like any other."""
+def looked_at(name: str, look: Look, instruments: Instruments, otherwise: str) -> Iterator[Check]:
+    """The checks of one look; what it raises is a problem like any other.
+
+    Args:
+        otherwise: what to do about a failure that has no hint of its own.
+    """
     try:
         yield from look(instruments)
     except GscdError as error:
-        yield Check(name, Verdict.PROBLEM, mask(error.message), mask(error.hint))
+        yield Check(name, Verdict.PROBLEM, mask(error.message), mask(error.hint) or otherwise)
     except Exception as error:  # noqa: BLE001 - one look that fails must not keep the others from being made
         said = " ".join(mask(f"{type(error).__name__}: {error}").split())
         yield Check(name, Verdict.PROBLEM, f"could not be looked at: {said}", "This is a fault of gscd; please report")

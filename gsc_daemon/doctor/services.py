@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import time
 from collections.abc import Iterator, Sequence
@@ -11,6 +10,7 @@ from typing import Final
 
 from gsc_daemon.doctor.check import Check, Instruments, Verdict
 from gsc_daemon.model import BudgetFacts, SinkFacts, SiteEntry
+from gsc_daemon.source.sites import suggestions
 from gsc_daemon.words import amount
 
 OLDEST_REDIS: Final = (6, 2)
@@ -76,20 +76,9 @@ def judge_sites(wanted: Sequence[str] | None, entries: Sequence[SiteEntry], who:
 def _unreadable(site: str, entries: Sequence[SiteEntry], add: str) -> Check:
     if any(entry.site == site for entry in entries):
         return Check("sites", Verdict.PROBLEM, f"{site} is listed, but may not be read", add)
-    near = nearest(site, [entry.site for entry in entries if entry.readable])
+    near = " or ".join(suggestions(site, [entry.site for entry in entries if entry.readable]))
     do = f"Did you mean {near}? Otherwise: {add[0].lower()}{add[1:]}" if near else add
     return Check("sites", Verdict.PROBLEM, f"the credential does not see {site}", do)
-
-
-def nearest(site: str, known: Sequence[str]) -> str:
-    """The property that may be meant: one of the same host before one that is merely spelled alike; "" for none."""
-    same_host = [one for one in known if _host(one) == _host(site)]
-    return next(iter([*same_host, *difflib.get_close_matches(site, list(known), n=1, cutoff=0.8)]), "")
-
-
-def _host(site: str) -> str:
-    bare = site.removeprefix("sc-domain:").partition("//")[2] or site.removeprefix("sc-domain:")
-    return bare.partition("/")[0].lower().removeprefix("www.")
 
 
 def look_at_redis(instruments: Instruments) -> Iterator[Check]:
@@ -178,7 +167,7 @@ def look_at_clock(instruments: Instruments) -> Iterator[Check]:
     try:
         there = instruments.web_date(instruments.settings.api.endpoint)
     except OSError as error:
-        yield Check("clock", Verdict.WARNING, f"it could not be compared with the API's: {error}", "See API above")
+        yield Check("clock", Verdict.WARNING, f"it could not be compared with the API's: {error}", "See API")
         return
     yield judge_clock((before + time.time()) / 2 - there)
 

@@ -100,7 +100,7 @@ def test_sites_that_can_be_read() -> None:
 def test_a_property_that_is_spelled_otherwise_is_suggested(wanted: str, meant: str) -> None:
     (check,) = services.judge_sites([wanted], ENTRIES, WHO)
     assert (check.verdict, check.text) == (Verdict.PROBLEM, f"the credential does not see {wanted}")
-    assert check.do.startswith(f"Did you mean {meant}?")
+    assert check.do.startswith(f"Did you mean {meant}")
     assert WHO in check.do
 
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from gsc_daemon.model import Day, DayState, Held, Receipt
+from gsc_daemon.model import Day, DayState, Held, Receipt, SinkFacts
 from gsc_daemon.ports import Ledger, Sink
 from gsc_daemon.reconcile import Booked, Findings, Kind, look
 from gsc_daemon.reconcile.compare import gaps, judge, wrong_requests
@@ -119,6 +119,10 @@ class Stores:
         first = list(before)
         self.readings = [first, first if after is None else list(after)]
         self.there = list(there)
+        self.schema_version = 1
+
+    def facts(self) -> SinkFacts:
+        return SinkFacts("PostgreSQL 15", 150000, self.schema_version, "", False, True, 0)
 
     def receipts(self, *_: object) -> Iterable[Sequence[object]]:
         return [dataclasses.astuple(entry) for entry in self.readings.pop(0)]
@@ -139,6 +143,12 @@ def test_what_is_published_and_not_in_postgres_is_missing() -> None:
     findings = looked(Stores([booked(0), booked(1)], [held(receipt(0), 0)]))
     assert kinds(findings) == [(Kind.MISSING, day(1))]
     assert (findings.days, findings.rows, findings.under_way, findings.clean) == (2, 40_000, 0, False)
+
+
+def test_without_any_schema_in_postgres_all_that_was_published_is_missing() -> None:
+    stores = Stores([booked(0), booked(1, state="planned", generation=0)], [held(receipt(0), 0)])
+    stores.schema_version = 0  # so that asking for rows would fail
+    assert kinds(looked(stores)) == [(Kind.MISSING, day(0))]
 
 
 def test_a_day_that_is_only_planned_is_not_missing() -> None:
