@@ -204,6 +204,16 @@ def test_a_stop_drains_and_ends_with_success(installed: Machine) -> None:
     assert installed.ended("pgrep", "--uid", "gscd").stdout == ""
 
 
+def test_it_starts_and_waits_with_postgres_and_redis_away(installed: Machine) -> None:
+    installed.run("systemctl", "stop", "redis-server", "postgresql")
+    installed.run("systemctl", "start", "gscd")
+    assert installed.show("StatusText") == "running"
+    installed.wait_until("status says so", lambda: "Postgres is away" in installed.ended("gscd", "status").stdout)
+    installed.run("systemctl", "start", "redis-server", "postgresql")
+    assert (installed.show("ActiveState"), restarts(installed)) == ("active", 0)
+    installed.run("systemctl", "stop", "gscd")
+
+
 def test_settings_that_cannot_work_are_not_tried_again(installed: Machine) -> None:
     put(installed, "/etc/gscd/gscd.toml", SETTINGS.replace("max_concurrency = 2", "max_concurrency = 200"))
     assert installed.ended("systemctl", "start", "gscd").returncode != 0
