@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
 from gsc_daemon.ledger.statements import statement
@@ -34,26 +34,38 @@ class Publishing(Store):
     def _seed_chunk(self, chunk: Sequence[Receipt]) -> int:
         """Publish what is newer in Postgres. A leased day is left to its worker, whose next claim adopts it."""
         ids = self._site_ids(dict.fromkeys(receipt.day.site for receipt in chunk))
-        now = self._now()
-        days = [
-            (ids[receipt.day.site], receipt.day.report, receipt.day.search_type, receipt.day.date.isoformat(), now)
-            for receipt in chunk
-        ]
-        self._db.run_many(statement("seed.unknown"), days)
+        unknown: list[Receipt] = []
         changed = 0
-        for receipt, day in zip(chunk, days, strict=True):
-            behind = self._one(
-                "seed.behind",
-                site_id=day[0],
-                report=day[1],
-                search_type=day[2],
-                date=day[3],
+        for receipt in chunk:
+            day = receipt.day
+            found = self._one(
+                "seed.known",
+                site_id=ids[day.site],
+                report=day.report,
+                search_type=day.search_type,
+                date=day.date.isoformat(),
                 generation=receipt.generation,
             )
-            if behind is not None:
-                self._publish(behind[0], receipt, token=None, synthesize=True)
+            if found is None:
+                unknown.append(receipt)
+            elif found[1]:
+                self._publish(found[0], receipt, token=None, synthesize=True)
                 changed += 1
-        return changed
+        self._add_published(ids, unknown)
+        return changed + len(unknown)
+
+    def _add_published(self, ids: Mapping[str, int], receipts: Sequence[Receipt]) -> None:
+        """Days that were never wanted here, with the items that they took; many at once, for a ledger made anew."""
+        now = self._now()
+        days, items = [], []
+        for receipt in receipts:
+            day, generation = receipt.day, receipt.generation
+            key = (ids[day.site], day.report, day.search_type, day.date.isoformat())
+            figures = (receipt.state.value, receipt.row_count, receipt.truncated, receipt.overlap, receipt.kept)
+            days.append((*key, generation, *figures, now))
+            items += [(start, generation, now, *key) for start in start_rows(receipt)]
+        self._db.run_many(statement("seed.days"), days)
+        self._db.run_many(statement("seed.items"), items)
 
     def _publish(self, day_id: int, receipt: Receipt, *, token: int | None, synthesize: bool) -> None:
         """All items of the day done for the receipt's generation; the day published, or planned if wanted again.

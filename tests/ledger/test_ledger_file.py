@@ -365,7 +365,7 @@ HOT = """
     add_next_item submit_results.held publish.day publish.items publish.drop requeue_batch requeue_batch.held
     requeue_batch.days release_dead release_dead.held leases promote.due promote.items top_up.sites top_up.days_of
     top_up.items counts progress quarantine recent_sends sent_queries batch_stats published_days pending_days
-    seed.behind
+    seed.known
 """
 
 
