@@ -13,8 +13,11 @@ from scripted_google import Answer, Asked, Line, ScriptedGoogle, framed, hang, r
 from source_scene import SITE, Inbox, MakeSource, fetch, make_query
 
 from gsc_daemon.errors import Refusal, SourceError
-from gsc_daemon.model import Filter
+from gsc_daemon.model import Filter, Query
 from gsc_daemon.source import SearchConsole, body
+from gsc_daemon.source.console import _Answers
+from gsc_daemon.source.flights import Ending
+from gsc_daemon.source.transports import Answer as Arrived
 
 
 def test_a_query_is_sent_as_the_api_wants_it(google: ScriptedGoogle, source: SearchConsole, inbox: Inbox) -> None:
@@ -296,6 +299,16 @@ def test_a_large_body_lies_in_a_file_without_a_name(
         response.body.rows()
 
 
+@pytest.mark.parametrize("answer", [reply(200, ROWS), raw(framed(b"{}" + b" " * 4000))])
+def test_an_answer_without_measure_is_refused(
+    google: ScriptedGoogle, source: SearchConsole, inbox: Inbox, monkeypatch: pytest.MonkeyPatch, answer: Answer
+) -> None:
+    monkeypatch.setattr(body, "MOST_BYTES", 2000)
+    google.answer = lambda asked: answer
+    fetch(source, inbox, [make_query()])
+    assert "more than it may be" in str(inbox.error())
+
+
 # Deadlines
 
 CUT_BY_THE_DEADLINE = [
@@ -313,8 +326,10 @@ def test_an_answer_must_be_whole_within_the_deadline(
     left = threading.Event()
 
     def slow(line: Line) -> None:
-        answer(line)
-        left.set()
+        try:
+            answer(line)
+        finally:
+            left.set()
 
     google.answer = lambda asked: slow
     fetch(make_source(deadline=0.3), inbox, [make_query()])
@@ -334,8 +349,10 @@ def test_abandon_delivers_before_it_returns_and_closes_the_connections(
     left = threading.Semaphore(0)
 
     def slow(line: Line) -> None:
-        answer(line)
-        left.release()
+        try:
+            answer(line)
+        finally:
+            left.release()
 
     google.answer = lambda asked: slow
     fetch(source, inbox, [make_query(n) for n in range(4)])
@@ -354,10 +371,10 @@ def test_abandon_delivers_before_it_returns_and_closes_the_connections(
 def test_what_was_not_due_yet_is_never_sent_after_an_abandon(
     google: ScriptedGoogle, source: SearchConsole, inbox: Inbox
 ) -> None:
-    fetch(source, inbox, [make_query(1, start_row=1)], [0.05])
+    fetch(source, inbox, [make_query(1, start_row=1)], [0.4])
     source.abandon()
     assert inbox.error().kind is Refusal.ABANDONED
-    fetch(source, inbox, [make_query(2, start_row=2)], [0.2])
+    fetch(source, inbox, [make_query(2, start_row=2)], [0.6])
     inbox.one()
     assert [asked.json()["startRow"] for asked in google.asked] == [2]
 
@@ -392,6 +409,26 @@ def test_an_answer_that_comes_after_an_abandon_is_dropped(
     fetch(source, inbox, [make_query(2)])
     inbox.one()
     assert inbox.empty
+
+
+def test_whoever_is_first_delivers_and_a_late_body_is_freed(inbox: Inbox) -> None:
+    first, second = make_query(1), make_query(2)
+    answers = _Answers([first, second], inbox.deliver)
+
+    def arrived(query: Query) -> tuple[Arrived, body.GzipBody]:
+        kept = body.GzipBody(bytearray(ZIPPED), query)
+        return Arrived(query, kept, 500, 0, 0.1), kept
+
+    answers.give(first, arrived(first)[0])
+    answers.end(Ending.ABANDONED)
+    late, kept = arrived(second)
+    answers.give(second, late)
+    answers.give(first, arrived(first)[0])
+    inbox.take(2)
+    assert inbox.empty
+    assert isinstance(inbox.got[2], SourceError)
+    with pytest.raises(ValueError, match="closed"):
+        kept.rows()
 
 
 def test_abandon_with_nothing_in_flight_does_nothing(source: SearchConsole) -> None:

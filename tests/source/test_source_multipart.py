@@ -128,6 +128,7 @@ CUT = gzip.compress(answer_of(part(0, 200, b"{}")))[:-4]
         (reset, Refusal.TRANSIENT),
         (reply(200, {}), Refusal.TRANSIENT),
         (outer(answer_of(part(0, 200, b"{}"), ending="")), Refusal.TRANSIENT),
+        (outer(answer_of(part(0, 200, b"{}"), ending="\r\n--batch_abc\r\n")), Refusal.TRANSIENT),
         (outer(b"--batch_abc\r\n\r\nno HTTP\r\n\r\n" + ENDING.encode()), Refusal.TRANSIENT),
         (outer(CUT, compress=False, Content_Encoding="gzip"), Refusal.TRANSIENT),
     ],

@@ -78,8 +78,10 @@ def test_abandon_in_mid_answer(
     left = threading.Semaphore(0)
 
     def slow(line: Line) -> None:
-        answer(line)
-        left.release()
+        try:
+            answer(line)
+        finally:
+            left.release()
 
     google.answer = lambda asked: slow
     count = 1 if reused else 3
