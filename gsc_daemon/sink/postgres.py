@@ -39,7 +39,6 @@ class PostgresSink:
         self._line = Line(dsn, schema)
         self._streams: set[Line] = set()
         self._partitions = Partitions()
-        self._site_ids: dict[str, int] = {}
         self._ledger_id = ""
 
     # structure and owner
@@ -134,31 +133,21 @@ class PostgresSink:
     ) -> Receipt:
         day = publication.day
         self._partitions.ensure(connection, relation, day.date)
-        writer = DayWriter(connection, relation, self._site_id(connection, day.site), publication)
         with connection.transaction():
+            writer = DayWriter(connection, relation, _hold_site(connection, day.site), publication)
             writer.lock(self._ledger_id)
             return writer.write(rows())
 
     def _try_twice(self, work: Callable[[], T]) -> T:
-        """Once more for what does not happen twice: a deadlock, or a site or partition that somebody removed."""
+        """Once more for what does not happen twice: a deadlock, or a partition that somebody removed."""
         try:
             return work()
-        except (errors.ForeignKeyViolation, errors.CheckViolation):
-            self._site_ids.clear()
+        except errors.CheckViolation:
             self._partitions.forget()
         except psycopg.Error as error:
             if not passes_at_once(error):
                 raise
         return work()
-
-    def _site_id(self, connection: Connection, site: str) -> int:
-        if site not in self._site_ids:
-            found = _value(connection, statement("find_site"), site=site)
-            if found is None:
-                connection.execute(statement("add_site"), {"site": site})
-                found = _value(connection, statement("find_site"), site=site)
-            self._site_ids[site] = int(found)
-        return self._site_ids[site]
 
     # looking
 
@@ -196,7 +185,6 @@ class PostgresSink:
                 for relation in RELATIONS.values():
                     deleted += connection.execute(statement("forget_rows", rows=relation.rows), values).rowcount
                 connection.execute(statement("forget_site"), values)
-        self._site_ids.pop(site, None)
         return deleted
 
     # leaving
@@ -229,6 +217,13 @@ class PostgresSink:
                 yield from cursor
         finally:
             self._streams.discard(line)
+
+
+def _hold_site(connection: Connection, site: str) -> int:
+    """The site's number; it cannot be forgotten before the transaction ends."""
+    while (site_id := _value(connection, statement("hold_site"), site=site)) is None:
+        connection.execute(statement("add_site"), {"site": site})
+    return int(site_id)
 
 
 def _value(connection: Connection, query: sql.Composed, **values: Any) -> Any:

@@ -46,7 +46,7 @@ class DayWriter:
         }
 
     def lock(self, ledger_id: str) -> None:
-        """Must come first: nobody else can publish this day now.
+        """Must come before all else: nobody else can publish this day now.
 
         Raises `LeaseLost`; `ConfigError` if another ledger has taken over (no ``ledger_id``: not looked at).
         """

@@ -162,9 +162,14 @@ def test_readers_see_whole_generations_only(sink: PostgresSink, dsn: str) -> Non
         assert sums[count, clicks] == generation
 
 
-def test_a_site_forgotten_while_a_new_day_is_published(sink: PostgresSink, second: PostgresSink, dsn: str) -> None:
+@pytest.mark.parametrize("held", [False, True])
+def test_a_site_forgotten_while_a_day_of_it_is_published(
+    sink: PostgresSink, second: PostgresSink, dsn: str, held: bool
+) -> None:
     publish(sink, many(5), day=DAY._replace(search_type="image"))
-    publishing, go_on = held_open(sink, many(20))
+    if held:
+        publish(sink, many(9, seed=2))
+    publishing, go_on = held_open(sink, many(20), generation=2)
     forgetting = Started(lambda: second.forget_site(SITE))
     wait_for_lock_waiter(dsn)
     go_on.set()

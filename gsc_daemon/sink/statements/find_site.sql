@@ -1,1 +1,0 @@
-SELECT site_id FROM sites WHERE site_url = %(site)s
