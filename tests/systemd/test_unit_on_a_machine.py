@@ -138,6 +138,16 @@ def test_it_publishes_through_the_hardened_unit(installed: Machine) -> None:
     assert "PermissionError" not in installed.journal()
 
 
+def test_the_commands_of_the_operator_work_beside_it(installed: Machine) -> None:
+    assert installed.run("gscd", "doctor").startswith("All is well")
+    assert installed.run("gscd", "reconcile").startswith("Clean")
+    figures = {
+        check["name"]: check for check in json.loads(installed.ended("gscd", "rollout", "--json").stdout)["checks"]
+    }
+    assert "MB" in figures["memory"]["figure"]
+    assert installed.ended("runuser", "-u", "nobody", "--", "gscd", "status").returncode == 77
+
+
 def test_the_journal_can_be_searched_by_its_fields(installed: Machine) -> None:
     found = installed.run("journalctl", "--unit=gscd", "--output=json", "EVENT=day.published")
     assert {json.loads(line)["SITE"] for line in found.splitlines()} == {SITE}
