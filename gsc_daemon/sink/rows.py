@@ -37,8 +37,7 @@ class PackedDay:
 
     def sorted(self) -> Iterator[Packed]:
         """In the order of the primary key, so that its index is filled from one end and writes half as much."""
-        rows = self.rows
-        return (rows[key] for key in sorted(rows))
+        return map(self.rows.__getitem__, sorted(self.rows))
 
 
 def pack(responses: Iterable[Sequence[Row]], width: int) -> PackedDay:
