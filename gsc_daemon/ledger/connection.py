@@ -94,20 +94,28 @@ class Connection:
         """A writing transaction: all of it, or nothing if anything is raised."""
         if self.read_only:
             raise LedgerUnavailable(f"the ledger {self.path} was opened for reading only")
-        with self._transaction("BEGIN IMMEDIATE"):
+        with self._transaction(lambda: self._sqlite.execute("BEGIN IMMEDIATE")):
             yield
 
     @contextlib.contextmanager
     def read(self) -> Iterator[None]:
         """Several questions to one state of the ledger. To be left soon: it holds up the care of the WAL."""
-        with self._transaction("BEGIN"):
-            self.all("SELECT count(*) FROM sqlite_schema")  # from here on, nothing can be locked
+        with self._transaction(self._begin_reading):
             yield
 
+    def _begin_reading(self) -> None:
+        """BEGIN alone takes no state of the file yet; a first question does, and then nothing can be locked."""
+        self._sqlite.execute("BEGIN")
+        try:
+            self._sqlite.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+        except sqlite3.OperationalError:
+            self._sqlite.execute("ROLLBACK")
+            raise
+
     @contextlib.contextmanager
-    def _transaction(self, begin: str) -> Iterator[None]:
+    def _transaction(self, begin: Callable[[], object]) -> Iterator[None]:
         with self.translated():
-            self.retried(lambda: self._sqlite.execute(begin))
+            self.retried(begin)
         try:
             yield
             with self.translated():
@@ -148,7 +156,7 @@ class Connection:
         """SQLite's complaints as ours, chained."""
         try:
             yield
-        except sqlite3.IntegrityError:
+        except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
             raise  # a mistake of this program: no state of the ledger excuses it
         except sqlite3.DatabaseError as error:
             raise self._translate(error) from error

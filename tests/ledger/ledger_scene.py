@@ -137,6 +137,9 @@ MISFITS = """
     SELECT 'quarantined without a quarantined item, or the reverse', day_id FROM day WHERE (state = 'quarantined') <>
         EXISTS (SELECT 1 FROM item WHERE item.day_id = day.day_id AND item.state = 'quarantined')
     UNION ALL
+    SELECT 'published, with an item of another generation', day_id FROM day JOIN item USING (day_id)
+        WHERE day.state = 'published' AND done_generation <> published_generation
+    UNION ALL
     SELECT 'published without a first item', day_id FROM day WHERE published_generation > 0 AND NOT EXISTS
         (SELECT 1 FROM item WHERE item.day_id = day.day_id AND start_row = 0 AND done_generation = published_generation)
 """
