@@ -104,9 +104,14 @@ class Stage:
             psutil.wait_procs(family, timeout=LEAVE_SECONDS)
 
     def failed(self, process: subprocess.Popen[bytes]) -> GscdError:
-        """What to raise for a daemon that left with a failure: its last words."""
+        """What to raise for a daemon that left too early."""
+        return GscdError(f"the daemon exited with {process.returncode}: {self.last_words}")
+
+    @property
+    def last_words(self) -> str:
+        """The end of what the daemon has said, in one line; its log goes with the stage."""
         lines = self.log.read_text(errors="replace").splitlines()[-LOG_LINES:]
-        return GscdError(f"the daemon exited with {process.returncode}: {' | '.join(lines) or 'it said nothing'}")
+        return " | ".join(lines) or "it said nothing"
 
     def _command(self, words: tuple[str, ...]) -> list[str]:
         return [sys.executable, "-m", "gsc_daemon", "--config", str(self.config), *words]

@@ -52,7 +52,7 @@ class Sight:
         speed = self.rows / self.seconds if self.seconds else 0.0
         left = in_words(self.seconds / self.days * (self.wanted - self.days)) if self.days else "?"
         return (
-            f"{self.days}/{self.wanted} days  {self.rows:,} rows  {speed:,.0f} rows/s  {self.qpm} queries in 60 s  "
+            f"{self.days}/{self.wanted} days  {self.rows:,} rows  {speed:,.0f} rows/s  {self.qpm} QPM  "
             f"{self.workers} workers  {left} left"
         )
 
