@@ -54,6 +54,7 @@ def pack(responses: Iterable[Sequence[Row]], width: int) -> PackedDay:
                 _pack_response(day, response, width)
             except (OverflowError, ValueError) as error:
                 raise SourceError(Refusal.TRANSIENT, f"a row's clicks or impressions are no number: {error}") from error
+            del response  # before the next one is decoded
     return day
 
 

@@ -33,3 +33,13 @@ def sink(dsn: str) -> Iterator[PostgresSink]:
     made.own(LEDGER)
     yield made
     made.close()
+
+
+@pytest.fixture
+def fragile(private_dsn: str) -> Iterator[PostgresSink]:
+    """A sink on the server that may break."""
+    made = PostgresSink(private_dsn, SCHEMA)
+    made.migrate()
+    made.own(LEDGER)
+    yield made
+    made.close()

@@ -25,15 +25,6 @@ from gsc_daemon.sink.line import Line
 PASSWORD = "correct-horse-9"
 
 
-@pytest.fixture
-def fragile(private_dsn: str) -> Iterator[PostgresSink]:
-    made = PostgresSink(private_dsn, SCHEMA)
-    made.migrate()
-    made.own(LEDGER)
-    yield made
-    made.close()
-
-
 def verbs(sink: PostgresSink) -> dict[str, Callable[[], Any]]:
     return {
         "migrate": sink.migrate,

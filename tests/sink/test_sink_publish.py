@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -219,6 +220,23 @@ def test_the_same_token_may_publish_again(sink: PostgresSink, dsn: str) -> None:
     first = publish(sink, rows, token=5)
     assert first == publish(sink, rows, token=5)
     assert served(rows) == seen(dsn)
+
+
+def test_one_decoded_response_is_held_at_a_time(sink: PostgresSink) -> None:
+    class Response(list[Row]):
+        """A list that a weak reference can watch."""
+
+    alive: list[weakref.ref[Response]] = []
+
+    def responses() -> Iterator[list[Row]]:
+        for number in range(3):
+            assert [one for one in alive if one() is not None] == []
+            response = Response(many(10, first=10 * number))
+            alive.append(weakref.ref(response))
+            yield response
+            del response
+
+    assert sink.publish(publication(), responses()).row_count == 30
 
 
 def test_totals_show_beside_the_rows(sink: PostgresSink, dsn: str) -> None:
