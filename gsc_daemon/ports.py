@@ -309,7 +309,8 @@ class Source(Protocol):
     def fetch_query_batch(self, queries: Sequence[Query], delays: Sequence[float], deliver: Deliver) -> None:
         """Send each query after its delay (seconds from now), in parallel, and return at once.
 
-        ``deliver`` is called once per query, from another thread, with its response or a `SourceError`.
+        ``deliver`` is called once per query with its response or a `SourceError`: from another thread, or from the
+        one that calls `abandon`.
         """
 
     def abandon(self) -> None:

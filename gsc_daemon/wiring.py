@@ -119,7 +119,7 @@ class Daemon:
 
     def _report(self, child: Child) -> int:
         journal.attach(self.settings.telemetry.log_level)
-        return Reporter(child, self.settings, lambda: open_ledger(self.settings, patience=CHILD_PATIENCE)).run()
+        return Reporter(child, self.settings, lambda: open_ledger(self.settings, read_only=True, patience=2.0)).run()
 
     def _work(self, child: Child) -> int:
         journal.attach(self.settings.telemetry.log_level)

@@ -45,7 +45,8 @@ from gsc_daemon.ports import Budget, Ledger, Response, Sink, Source
 BATCHES_UNDER_WAY: Final = 2  # one is fetched while the other is written
 IDLE_POLL: Final = (0.05, 0.5)  # seconds between claims that give nothing, growing
 SERVICE_RETRY: Final = 10.0  # seconds until a service that was away is asked again
-MID_DAY_PATIENCE: Final = 15.0  # seconds a day may wait for its next request before it starts again
+MID_DAY_PATIENCE: Final = 60.0  # seconds a day may wait for its next request before it starts again
+LATE: Final = 0.5  # seconds by which sendings may shift against their grant; the budget allows 1% for travel
 MAX_REFETCHES: Final = 2  # of a day whose responses overlapped
 
 
@@ -178,25 +179,28 @@ class Pipeline:
     # 4: check the rate, and send
 
     def _begin(self, batch: Batch, items: Sequence[Item]) -> None:
+        now = self.clock.monotonic()
         answer = self.budget.check_rate(batch.site, self.source.credential, len(items))
         self._service_back("budget")
         if isinstance(answer, Denial) or self.halted():
             self.ledger.requeue_batch(batch.token)
             self._wait_to_claim(answer.wait if isinstance(answer, Denial) else 0.0)
             return
-        now = self.clock.monotonic()
         under_way = UnderWay(batch.token, batch.site, now + min(answer.delays), now, len(items), len(items))
         for item in items:
             under_way.sittings[item.item_id] = Sitting(item, under_way, [item.item_id], outstanding=self._query(item))
         self._under_way[batch.token] = under_way
         self._by_item.update(under_way.sittings)
         try:
-            self._send(list(under_way.sittings.values()), answer.delays)
+            self._send(list(under_way.sittings.values()), answer.delays, granted_at=now)
         except LeaseLost:
             self._lose(under_way, *under_way.sittings.values())
 
-    def _send(self, sittings: Sequence[Sitting], delays: Sequence[float]) -> None:
-        """Note the sendings in the ledger, from which an emptied Redis is filled, then send. Raises `LeaseLost`."""
+    def _send(self, sittings: Sequence[Sitting], delays: Sequence[float], *, granted_at: float) -> None:
+        """Note the sendings in the ledger, from which an emptied Redis is filled, then send. Raises `LeaseLost`.
+
+        A ledger that was locked for so long that the times granted are over is no reason to burst: the days go back.
+        """
         now_ms = self.clock.wall_ms()
         queries = []
         for sitting, delay in zip(sittings, delays, strict=True):
@@ -206,6 +210,10 @@ class Pipeline:
         batch = sittings[0].batch
         sends = [Send(sitting.sent_ms, batch.site, self.source.credential, 1) for sitting in sittings]
         self.ledger.start_items(batch.token, [query.item_id for query in queries], sends, self.limits.lease_seconds)
+        if self.clock.monotonic() - granted_at > LATE:
+            for sitting in sittings:
+                self._return(sitting)
+            return
         self.source.fetch_query_batch(queries, delays, self._deliver)
 
     def _query(self, item: Item) -> Query:
@@ -270,12 +278,13 @@ class Pipeline:
         item = self.ledger.add_next_item(sitting.batch.token, sitting.items[-1])
         sitting.items.append(item.item_id)
         self._by_item[item.item_id] = sitting
+        now = self.clock.monotonic()
         answer = self.budget.check_rate(item.day.site, self.source.credential, 1, patience=MID_DAY_PATIENCE)
         if isinstance(answer, Denial) or self.halted():
             self._return(sitting)
             return
         sitting.outstanding = self._query(item)
-        self._send([sitting], answer.delays)
+        self._send([sitting], answer.delays, granted_at=now)
 
     # 6: submit
 
