@@ -212,9 +212,11 @@ def test_a_lock_that_somebody_keeps_is_an_outage(sink: PostgresSink, dsn: str, m
 def test_a_deadlock_is_tried_again(fragile: PostgresSink, private_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A superuser locks in the other order, and is patient: it is we who find the deadlock and give way."""
     met: list[str | None] = []
+    other_done = threading.Event()
 
     def passes_at_once(error: psycopg.Error) -> bool:
         met.append(error.sqlstate)
+        assert other_done.wait(30)
         return failures.passes_at_once(error)
 
     monkeypatch.setattr(postgres, "passes_at_once", passes_at_once)
@@ -226,6 +228,7 @@ def test_a_deadlock_is_tried_again(fragile: PostgresSink, private_dsn: str, monk
         wait_for_lock_waiter(private_dsn)
         other.execute("UPDATE receipts SET token = token")
         other.rollback()
+        other_done.set()
     assert publishing.result().row_count == 9
     assert met == ["40P01"]
     assert served(many(9)) == seen(private_dsn)
