@@ -31,8 +31,6 @@ def look_at_settings(instruments: Instruments) -> Iterator[Check]:
     check_places(settings)
     for warning in warnings(settings):
         yield Check("settings", Verdict.WARNING, warning)
-    if not settings.sync.sites:
-        yield Check("settings", Verdict.WARNING, "sync.sites names no property", 'Name some, or say sites = ["*"]')
     yield Check("settings", Verdict.OK, f"{settings.file} is good")
 
 
