@@ -53,7 +53,7 @@ def test_the_report_for_people(monkeypatch: pytest.MonkeyPatch, capfd: pytest.Ca
     assert err == ""
     assert "Every row is right: 150 days, 6,000,000 rows in 60.0 s (100,000 rows/s)" in out
     assert "missing 0, double 0, altered 0; ledger and Postgres agree" in out
-    assert "5.0 times as fast as one request after another: 0.40 s a day, against 2.00 s" in out
+    assert "5.0 times as fast as one request after another: 0.40 s a day with its start, against 2.00 s" in out
     assert "at most 450 in any 60 s" in out
     assert "300 MB of memory" in out
     assert "gscd --config gscd.toml doctor" in out
