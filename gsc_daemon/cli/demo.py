@@ -93,7 +93,8 @@ def _told(outcome: Outcome) -> str:
     return f"""
 {verdict}: {outcome.days} days, {outcome.rows:,} rows in {outcome.seconds:.1f} s ({speed:,.0f} rows/s)
   missing {outcome.missing}, double {outcome.double}, altered {outcome.altered}; {agree}
-  {outcome.times_faster:.1f} times as fast as one request after another: {a_day:.2f} s a day with its start, against {slowly:.2f} s
+  {outcome.times_faster:.1f} times as fast as one request after another: {a_day:.2f} s a day with its start, \
+against {slowly:.2f} s
     (measured afterwards on {outcome.slice_days} of these days: same machine, same code, each day written before the
     next is asked for)
   {outcome.requests} requests, {outcome.mean_qpm:.0f} a minute; at most {outcome.most_qpm} in any 60 s, \
