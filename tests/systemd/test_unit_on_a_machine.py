@@ -216,6 +216,7 @@ def test_a_stop_drains_and_ends_with_success(installed: Machine) -> None:
 
 def test_it_starts_and_waits_with_postgres_and_redis_away(installed: Machine) -> None:
     installed.run("systemctl", "stop", "redis-server", "postgresql")
+    assert "CREATE ROLE gscd LOGIN" in installed.run(INSTALL)  # the SQL for a Postgres elsewhere
     installed.run("systemctl", "start", "gscd")
     assert installed.show("StatusText") == "running"
     installed.wait_until("status says so", lambda: "Postgres is away" in installed.ended("gscd", "status").stdout)
