@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
+import struct
 from collections.abc import Iterable
 from typing import Any, Final
 
 from psycopg import sql
 
-from gsc_daemon.errors import ConfigError, LeaseLost, Overlap, Refusal, SourceError
+from gsc_daemon.errors import ConfigError, LeaseLost, Overlap
 from gsc_daemon.model import Day, DayState, Publication, Receipt
 from gsc_daemon.sink.line import Connection
-from gsc_daemon.sink.rows import Packed, PackedDay
+from gsc_daemon.sink.rows import PackedDay
 from gsc_daemon.sink.statements import Relation, names, statement
 
 MAX_DOUBLES: Final = 5  # a row may move while a day is fetched; more, and the responses overlapped
 
-# COPY's binary format is that of the types' own; date and timestamptz are sent as the integers that they are.
-_TYPES: Final = {"key": "bytea", "clicks": "int8", "impressions": "int8", "ctr": "float8", "position": "float8"}
-_CONSTANT_TYPES: Final = ("int4", "int4", "text", "int8")
-_EPOCH: Final = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
+_EPOCH: Final = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)  # from which Postgres counts days and microseconds
 
 
 def receipt(day: Day, held: tuple[Any, ...]) -> Receipt:
@@ -96,28 +94,32 @@ class DayWriter:
     def _copy(self, packed: PackedDay) -> None:
         """Into an empty slice, straight."""
         values = self._values
-        date = (values["date"] - _EPOCH.date()).days
-        fetched_at = (values["fetched_at"] - _EPOCH) // dt.timedelta(microseconds=1)
-        constants = (values["site_id"], date, values["search_type"], fetched_at)
-        rows = (row + constants for row in packed.sorted())
-        self._copy_in("copy_rows", rows, _CONSTANT_TYPES)
+        search_type = values["search_type"].encode()
+        constants = struct.pack(
+            f">iiiii{len(search_type)}siq",
+            *(4, values["site_id"]),
+            *(4, (values["date"] - _EPOCH.date()).days),
+            *(len(search_type), search_type),
+            *(8, (values["fetched_at"] - _EPOCH) // dt.timedelta(microseconds=1)),
+        )
+        self._copy_in("copy_rows", packed.copy_data(self._width, constants, 4))
 
     def _replace(self, packed: PackedDay) -> None:
         """Rows that are gone are deleted, those that differ written; the same are not touched."""
         self._connection.execute(self._statement("make_incoming"))
-        self._copy_in("copy_incoming", packed.sorted())
+        self._copy_in("copy_incoming", packed.copy_data(self._width))
         self._connection.execute(statement("no_nested_loops"))
         self._connection.execute(self._statement("delete_gone"), self._values)
         self._connection.execute(self._statement("merge_rows"), self._values)
 
-    def _copy_in(self, name: str, rows: Iterable[Packed], more_types: tuple[str, ...] = ()) -> None:
+    def _copy_in(self, name: str, data: Iterable[bytes]) -> None:
         with self._connection.cursor() as cursor, cursor.copy(self._statement(name)) as copy:
-            copy.set_types([*(_TYPES.get(column, "text") for column in self._relation.columns), *more_types])
-            try:
-                for row in rows:
-                    copy.write_row(row)
-            except OverflowError as error:
-                raise SourceError(Refusal.TRANSIENT, "a row has more clicks or impressions than can be") from error
+            for piece in data:
+                copy.write(piece)
+
+    @property
+    def _width(self) -> int:
+        return len(self._relation.dimensions)
 
     def _statement(self, name: str) -> sql.Composed:
         columns = self._relation.columns

@@ -1,18 +1,29 @@
-"""Step 6, the sink: the API's rows, packed for COPY: each key once, figures as they are stored."""
+"""Step 6, the sink: the API's rows as COPY's binary format has them, each key once.
+
+What a key is hashed from, the values with their lengths before them, is just what COPY wants of them, so a row is put
+together once and nothing else is kept of it: postgresql.org/docs/current/sql-copy.html, "Binary Format".
+"""
 
 from __future__ import annotations
 
 import contextlib
 import gc
+import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Final
 
 from gsc_daemon.errors import Refusal, SourceError
 from gsc_daemon.model import ROWS_PER_DAY, Row
-from gsc_daemon.sink.digest import key_hash, storable
+from gsc_daemon.sink.digest import hash_of, length_prefixed, storable
 
-Packed = tuple[Any, ...]  # key, one text for each dimension, clicks, impressions, ctr, position
+# A field is its length and its bytes: two bigints, then two double precisions, the last of which may be null (-1).
+_FIGURES: Final = struct.Struct(">iqiqidid").pack
+_WITHOUT_POSITION: Final = struct.Struct(">iqiqidi").pack
+_KEY_LENGTH: Final = struct.pack(">i", 16)
+_SIGNATURE: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_END: Final = struct.pack(">h", -1)
+_CHUNK: Final = 2_000  # rows a piece
 
 
 @dataclass(slots=True)
@@ -20,11 +31,12 @@ class PackedDay:
     """All rows of a day, one sitting.
 
     Args:
-        rows: by key hash. doubles: rows dropped, since their key was there already. replaced: characters made U+FFFD.
+        rows: key hash → the fields key, dimensions, clicks, impressions, ctr, position.
+        doubles: rows dropped, since their key was there already. replaced: characters made U+FFFD.
         served: rows that the API gave, doubles included.
     """
 
-    rows: dict[bytes, Packed]
+    rows: dict[bytes, bytes]
     doubles: int = 0
     replaced: int = 0
     served: int = 0
@@ -35,9 +47,20 @@ class PackedDay:
     def truncated(self) -> bool:
         return self.served >= ROWS_PER_DAY
 
-    def sorted(self) -> Iterator[Packed]:
-        """In the order of the primary key, so that its index is filled from one end and writes half as much."""
-        return map(self.rows.__getitem__, sorted(self.rows))
+    def copy_data(self, width: int, constants: bytes = b"", constant_fields: int = 0) -> Iterator[bytes]:
+        """What COPY reads, in pieces, by key, so that the index is filled from one end and writes half as much.
+
+        Args:
+            width: number of dimensions. constants: fields that end every row, ``constant_fields`` in number.
+        """
+        count = struct.pack(">h", 1 + width + 4 + constant_fields)
+        between = constants + count
+        keys = sorted(self.rows)
+        yield _SIGNATURE
+        for start in range(0, len(keys), _CHUNK):
+            rows = map(self.rows.__getitem__, keys[start : start + _CHUNK])
+            yield count + between.join(rows) + constants
+        yield _END
 
 
 def pack(responses: Iterable[Sequence[Row]], width: int) -> PackedDay:
@@ -52,8 +75,10 @@ def pack(responses: Iterable[Sequence[Row]], width: int) -> PackedDay:
             day.served += len(response)
             try:
                 _pack_response(day, response, width)
-            except (OverflowError, ValueError) as error:
-                raise SourceError(Refusal.TRANSIENT, f"a row's clicks or impressions are no number: {error}") from error
+            except (OverflowError, ValueError, struct.error) as error:
+                raise SourceError(
+                    Refusal.TRANSIENT, f"a row's clicks or impressions are no number that can be kept: {error}"
+                ) from error
             del response  # before the next one is decoded
     return day
 
@@ -77,23 +102,30 @@ def _pack_response(day: PackedDay, response: Sequence[Row], width: int) -> None:
         keys = row.keys
         if len(keys) != width:
             raise SourceError(Refusal.TRANSIENT, f"a row has {len(keys)} keys, not {width}")
-        try:
-            key = key_hash(keys)
-            possible = "\0" not in "".join(keys)
-        except UnicodeEncodeError:
-            possible = False
-        if not possible:
-            keys = _replace(day, keys)
-            key = key_hash(keys)
+        values = _values(day, keys)
+        key = hash_of(values)
         if key in rows:
             continue
         row_clicks, row_impressions = round(row.clicks), round(row.impressions)
         clicks += row_clicks
         impressions += row_impressions
-        rows[key] = (key, *keys, row_clicks, row_impressions, row.ctr, row.position)
+        if row.position is None:
+            figures = _WITHOUT_POSITION(8, row_clicks, 8, row_impressions, 8, row.ctr, -1)
+        else:
+            figures = _FIGURES(8, row_clicks, 8, row_impressions, 8, row.ctr, 8, row.position)
+        rows[key] = b"%b%b%b%b" % (_KEY_LENGTH, key, values, figures)
     day.clicks += clicks
     day.impressions += impressions
     day.doubles = day.served - len(rows)
+
+
+def _values(day: PackedDay, keys: Sequence[str]) -> bytes:
+    try:
+        if "\0" not in "".join(keys):
+            return length_prefixed(keys)
+    except UnicodeEncodeError:  # half of a surrogate pair
+        pass
+    return length_prefixed(_replace(day, keys))
 
 
 def _replace(day: PackedDay, keys: Sequence[str]) -> list[str]:

@@ -36,7 +36,7 @@ class Relation:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """What differs from row to row, in the order in which `gsc_daemon.sink.rows` packs it."""
+        """What differs from row to row, in the order of `gsc_daemon.sink.rows`."""
         return ("key", *self.dimensions, *FIGURES)
 
 
