@@ -68,7 +68,7 @@ class Coordinator:
         self.ready_target, self.max_queue_size, self.until_idle = ready_target, max_queue_size, until_idle
         self.ledger = open_ledger()
         self._tend_at = self._prune_at = 0.0
-        self._dead: deque[tuple[int, int]] = deque()  # pid and its start, whose leases are still to be freed
+        self._dead: deque[Message] = deque()  # orders to free the leases of a dead worker, not yet followed
         self._due: deque[str] = deque()  # sites to be planned, one a turn
         self._plan_at: dict[str, float] = {}
         self._halted_by_ledger = False
@@ -84,7 +84,7 @@ class Coordinator:
         while not self.child.quitting:
             for order in self.child.orders(TICK):
                 if order["do"] == "dead":
-                    self._dead.append((order["pid"], order["pid_start"]))
+                    self._dead.append(order)
             try:
                 self._turn()
             except LedgerUnavailable as error:
@@ -96,7 +96,7 @@ class Coordinator:
     def _turn(self) -> None:
         now = self.clock.monotonic()
         while self._dead:
-            self._release(*self._dead[0])
+            self._free_leases(self._dead[0])
             self._dead.popleft()
         halt_state = self.ledger.halt_state()
         if halt_state.halted != self._halted_by_ledger:
@@ -128,19 +128,29 @@ class Coordinator:
 
     # leases of the dead
 
-    def _release(self, pid: int, started: int) -> None:
-        items = self.ledger.release_dead(pid, started)
-        emit("leases.freed", pid=pid, items=len(items))
+    def _free_leases(self, order: Message) -> None:
+        """Of a worker that has died of itself, or that the supervisor had to kill: no day is to blame for that."""
+        pid = order["pid"]
+        if order["blame"]:
+            self._freed(pid, self.ledger.release_dead(pid, order["pid_start"]))
+            return
+        for worker_id, identity in self.ledger.workers():
+            if (identity.pid, identity.pid_start) == (pid, order["pid_start"]):
+                self._freed(pid, self.ledger.retire_worker(worker_id, "killed by the supervisor"))
+
+    @staticmethod
+    def _freed(pid: int, items: int) -> None:
+        emit("leases.freed", pid=pid, items=items)
 
     def _bury_earlier_workers(self) -> None:
-        """At the start: nobody of an earlier run may go on working; what is dead gives its leases back."""
-        for _, identity in self.ledger.workers():
+        """At the start: nobody of an earlier run may go on working. They died with their supervisor, not of a day."""
+        for worker_id, identity in self.ledger.workers():
             if self._is_ours(identity):
                 continue
             if _lives(identity):
                 os.kill(identity.pid, signal.SIGKILL)
                 psutil.wait_procs([psutil.Process(identity.pid)], timeout=2)
-            self._release(identity.pid, identity.pid_start)
+            self._freed(identity.pid, self.ledger.retire_worker(worker_id, "its daemon is no more"))
 
     def _is_ours(self, identity: WorkerIdentity) -> bool:
         """A living child of our own supervisor."""
@@ -159,7 +169,7 @@ class Coordinator:
             if lease is not None and _lives(identity):
                 self.child.say("kill", pid=lease.pid, reason=f"its lease {lease.token} of {lease.site} has run out")
             elif lease is not None:
-                self._release(identity.pid, identity.pid_start)
+                self._freed(identity.pid, self.ledger.release_dead(identity.pid, identity.pid_start))
 
     # care
 

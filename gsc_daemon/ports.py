@@ -148,13 +148,16 @@ class Ledger(Protocol):
         """A new worker id, never used before."""
 
     def retire_worker(self, worker_id: int, note: str) -> int:
-        """A worker that leaves by itself: what it still holds goes back without blame. Gives items."""
+        """A worker that has left, or that died by no fault of its work: what it still holds goes back without blame.
 
-    def release_dead(self, pid: int, pid_start: int) -> Sequence[int]:
-        """A worker that is proven dead: its items are ready again, active ones with crashes + 1, quarantined at 3.
+        Gives items.
+        """
+
+    def release_dead(self, pid: int, pid_start: int) -> int:
+        """A worker that has died of itself: its items are ready again, active ones with crashes + 1, quarantined at 3.
 
         Items that were active in a batch of several are claimed alone next time; only an item that was claimed alone
-        counts the crash against itself. Gives item ids.
+        counts the crash against itself. Gives items.
         """
 
     def workers(self) -> Sequence[tuple[int, WorkerIdentity]]:

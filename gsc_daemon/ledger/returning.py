@@ -71,26 +71,30 @@ class Returning(Store):
         return int(row[0])
 
     def retire_worker(self, worker_id: int, note: str) -> int:
-        items = 0
         with self._db.write():
-            for (token,) in self._all("retire_worker.tokens", worker_id=worker_id):
-                rows = self._all("requeue_batch.days", token=token, items=None)
-                days = as_list([day_id for day_id, _ in rows])
-                self._run("requeue_batch", token=token, days=days, now=self._now(), **_NO_BLAME)
-                self._settle(token, days)
-                items += sum(held for _, held in rows)
-            self._run("retire_worker", worker_id=worker_id, note=note, now=self._now())
+            return self._retire(worker_id, note)
+
+    def _retire(self, worker_id: int, note: str) -> int:
+        """What it holds goes back without blame."""
+        items = 0
+        for (token,) in self._all("retire_worker.tokens", worker_id=worker_id):
+            rows = self._all("requeue_batch.days", token=token, items=None)
+            days = as_list([day_id for day_id, _ in rows])
+            self._run("requeue_batch", token=token, days=days, now=self._now(), **_NO_BLAME)
+            self._settle(token, days)
+            items += sum(held for _, held in rows)
+        self._run("retire_worker", worker_id=worker_id, note=note, now=self._now())
         return items
 
-    def release_dead(self, pid: int, pid_start: int) -> Sequence[int]:
-        freed: list[int] = []
+    def release_dead(self, pid: int, pid_start: int) -> int:
+        items = 0
         with self._db.write():
             for (worker_id,) in self._all("release_dead.workers", pid=pid, pid_start=pid_start):
-                freed += self._release(worker_id, f"worker {worker_id} (pid {pid}) died while it fetched this day")
+                items += self._release(worker_id, f"worker {worker_id} (pid {pid}) died while it fetched this day")
                 self._run("retire_worker", worker_id=worker_id, note="died", now=self._now())
-        return freed
+        return items
 
-    def _release(self, worker_id: int, error: str) -> list[int]:
+    def _release(self, worker_id: int, error: str) -> int:
         """Blame the one day that was active, if it was claimed as the only one; else each is claimed alone next."""
         now = self._now()
         leases = self._all("release_dead.held", worker_id=worker_id)
@@ -108,7 +112,7 @@ class Returning(Store):
         )
         for token in sorted({token for _, token, _, _, _ in leases}):
             self._settle(token, as_list(sorted({day_id for day_id, of, _, _, _ in leases if of == token})))
-        return [item_id for _, _, item_id, _, _ in leases]
+        return len(leases)
 
     def workers(self) -> Sequence[tuple[int, WorkerIdentity]]:
         return [(worker_id, WorkerIdentity(*identity)) for worker_id, *identity in self._all("workers")]

@@ -213,9 +213,10 @@ class Supervisor:
         """A child is dead: have its leases freed, and see when its place is filled again."""
         pid, started, uptime = slot.pid, slot.started_ticks, self.clock.monotonic() - slot.forked_at
         wanted = slot.asked_to_leave or self.ending is not None
+        blame = not (wanted or self.halting.on)
         self.children.vacate(slot)
         if slot.role == "worker":
-            self.children.order("dead", role="coordinator", pid=pid, pid_start=started)
+            self.children.order("dead", role="coordinator", pid=pid, pid_start=started, blame=blame)
         if code == Exit.CONFIG and not self.ending:
             self._stop(Exit.CONFIG, fault=self.daemon_file.fault, at_once=True)
         elif not wanted or code not in (Exit.OK, -signal.SIGKILL):

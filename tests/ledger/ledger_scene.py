@@ -60,9 +60,9 @@ class Scene:
         """A worker; its pid is 999 + its id."""
         return self.ledger.register_worker(WorkerIdentity(slot, next(iter(self.pids)), 7, "boot"), RUN)
 
-    def die(self, worker_id: int) -> list[int]:
+    def die(self, worker_id: int) -> int:
         identity = dict(self.ledger.workers())[worker_id]
-        return list(self.ledger.release_dead(identity.pid, identity.pid_start))
+        return self.ledger.release_dead(identity.pid, identity.pid_start)
 
     def want(self, *days: Day, priority: Priority = Priority.RECENT, force: bool = False, allow_loss: bool = False):  # type: ignore[no-untyped-def]
         return self.ledger.add_days([WantedDay(one, priority, force, allow_loss) for one in days])

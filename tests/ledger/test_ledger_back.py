@@ -120,10 +120,10 @@ def test_who_leaves_gives_back_without_blame(scene: Scene, ledger: Ledger, held:
 
 def test_the_dead_are_named_by_pid_and_start(scene: Scene, ledger: Ledger, held: Batch) -> None:
     identity = dict(ledger.workers())[held.worker_id]
-    assert ledger.release_dead(identity.pid, identity.pid_start + 1) == []
+    assert ledger.release_dead(identity.pid, identity.pid_start + 1) == 0
     assert ledger.counts().leased == 3
-    assert sorted(ledger.release_dead(identity.pid, identity.pid_start)) == [item.item_id for item in held.items]
-    assert ledger.release_dead(identity.pid, identity.pid_start) == []
+    assert ledger.release_dead(identity.pid, identity.pid_start) == 3
+    assert ledger.release_dead(identity.pid, identity.pid_start) == 0
     assert ledger.counts().ready == 3
 
 

@@ -208,7 +208,7 @@ class LedgerMachine(RuleBasedStateMachine):
         crashes = {item.day: item.crashes for batch in mine for item in batch.items}
         active = [one for one, _ in held if one in self.sent]
         sole = len(active) == 1 and all(len(batch.items) == 1 for one, batch in held if one in active)
-        assert len(self.scene.die(worker)) == len(held)
+        assert self.scene.die(worker) == len(held)
         for one, batch in held:
             known = self.days[one]
             known.state = "quarantined" if one in active and sole and crashes[one] >= 2 else "ready"
