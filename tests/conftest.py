@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from collections.abc import Iterator
 from typing import TypeVar
 
@@ -18,6 +19,9 @@ from gsc_daemon import servers
 from gsc_daemon.errors import Unavailable
 
 T = TypeVar("T")
+
+# A shell's background job ignores Ctrl-C, and so would every program that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextlib.contextmanager
