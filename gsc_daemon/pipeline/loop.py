@@ -225,7 +225,7 @@ class Pipeline:
         )
 
     def _deliver(self, query: Query, result: Response | GscdError) -> None:
-        self.arrivals.put(Arrival(query, result))
+        self.arrivals.put(Arrival(query, result, self.clock.monotonic()))
 
     # 5: answers
 
@@ -236,7 +236,7 @@ class Pipeline:
             return
         sitting.outstanding = None
         if arrival.query.item_id == sitting.item.item_id:
-            self._count_answer(sitting.batch)
+            self._count_answer(sitting.batch, arrival.at)
         try:
             if isinstance(arrival.result, GscdError):
                 self._return(sitting, self._back_to_work.refused(sitting, arrival.result))
@@ -256,11 +256,12 @@ class Pipeline:
             self._return(sitting)
             self._service_away("budget", error)
 
-    def _count_answer(self, batch: UnderWay) -> None:
+    def _count_answer(self, batch: UnderWay, at: float) -> None:
         batch.unanswered -= 1
+        batch.had_at = max(batch.had_at, at)
         if batch.unanswered:
             return
-        seconds = self.clock.monotonic() - batch.sent_at
+        seconds = batch.had_at - batch.sent_at
         status = "retried" if batch.retries else "ok"
         self.ledger.note_batch(self.worker_id, batch.token, batch.site, batch.queries, seconds, status)
         emit(

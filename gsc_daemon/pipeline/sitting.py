@@ -20,10 +20,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """An answer, as the source's threads hand it over."""
+    """An answer, as the source's threads hand it over. at: when, in monotonic seconds."""
 
     query: Query
     result: Response | GscdError
+    at: float
 
     def drop(self) -> None:
         """Nobody waits for it any more."""
@@ -68,6 +69,7 @@ class UnderWay:
 
     Args:
         sent_at, renewed_at: monotonic seconds. queries: sent at first. unanswered: of those.
+        had_at: when the last of their answers came, however much later it is looked at.
     """
 
     token: int
@@ -76,6 +78,7 @@ class UnderWay:
     renewed_at: float
     queries: int
     unanswered: int
+    had_at: float = 0.0
     sittings: dict[int, Sitting] = field(default_factory=dict)
     retries: int = 0
 
