@@ -20,6 +20,7 @@ from gsc_daemon.model import (
     Report,
     WantedDay,
 )
+from gsc_daemon.words import in_words
 
 ANNOUNCE_ABOVE = 1_000  # days; more are announced first and want --yes
 SMALL_SYNC = 31  # days a site; up to here a sync by hand goes before everything else
@@ -127,18 +128,18 @@ class Announcement:
     """What a large plan will cost at most: said before it is begun.
 
     Args:
-        hours: at the budget alone. gigabytes: in Postgres, with its index.
+        seconds: at the budget alone. gigabytes: in Postgres, with its index.
     """
 
     days: int
     requests: int
-    hours: float
+    seconds: float
     gigabytes: float
 
     def __str__(self) -> str:
         return (
-            f"{self.days:,} days: up to {self.requests:,} requests, about {self.hours:.1f} hours at the budget, "
-            f"and up to {self.gigabytes:.1f} GB in Postgres if every day has 40,000 rows"
+            f"{self.days:,} days: up to {self.requests:,} requests, about {in_words(self.seconds)} at the budget, "
+            f"and up to {self.gigabytes:,.1f} GB in Postgres if every day has 40,000 rows"
         )
 
 
@@ -147,5 +148,5 @@ def announce(days: Mapping[str, int], budget_qpm: int) -> Announcement:
     requests = sum(count * REQUESTS_PER_DAY.get(report, REQUESTS_PER_LARGE_DAY) for report, count in days.items())
     large = sum(count for report, count in days.items() if report not in REQUESTS_PER_DAY)
     return Announcement(
-        sum(days.values()), requests, requests / budget_qpm / 60, large * BYTES_PER_LARGE_DAY / 1_000_000_000
+        sum(days.values()), requests, requests / budget_qpm * 60, large * BYTES_PER_LARGE_DAY / 1_000_000_000
     )

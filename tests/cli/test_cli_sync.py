@@ -90,7 +90,7 @@ def test_a_large_plan_is_announced_and_wants_a_yes(gscd: Gscd, folder: Path) -> 
     assert (done.returncode, out) == (2, "")
     dates = len(plan.dates(plan.oldest_kept(TODAY), TODAY))
     announced, refused = err.splitlines()
-    assert announced.startswith(f"{dates * 4:,} days: up to {dates * 6:,} requests, about 0.1 hours at the budget, and")
+    assert announced.startswith(f"{dates * 4:,} days: up to {dates * 6:,} requests, about 3 minutes at the budget, and")
     assert refused == "gscd: this wants a yes, and there is no terminal to ask. Say --yes"
     assert not pending(folder)
     assert gscd(*large, "--yes", "--json").data["new"] == dates * 4
