@@ -145,11 +145,10 @@ class Worker:
                 emit("ledger.seeded", days=changed)
         except SinkUnavailable as error:
             self._prepare_at = now + SERVICE_RETRY
-            ledger.note_outage("sink", str(error))
-            emit("sink.away", reason=str(error))
+            self.pipeline.services.away("sink", error)
         else:
             self._prepared = True
-            ledger.clear_outage("sink")
+            self.pipeline.services.back("sink")
 
     def _chores(self) -> None:
         """What needs the network and is nobody's batch: the list of properties, once an hour for all workers."""

@@ -39,6 +39,7 @@ from gsc_daemon.model import (
     Send,
 )
 from gsc_daemon.pipeline.back_to_work import BackToWork, Return
+from gsc_daemon.pipeline.services import Services
 from gsc_daemon.pipeline.sitting import Arrival, Limits, Sitting, UnderWay
 from gsc_daemon.ports import Budget, Ledger, Response, Sink, Source
 
@@ -77,13 +78,13 @@ class Pipeline:
         self.clock, self.worker_id, self.run_id = clock, worker_id, run_id
         self.limits, self.reports, self.halted, self.arrivals = limits, reports, halted, arrivals
         self.published = 0
+        self.services = Services(ledger)
         self._back_to_work = BackToWork(ledger, budget, source.credential, clock)
         self._under_way: dict[int, UnderWay] = {}
         self._by_item: dict[int, Sitting] = {}
         self._owed: list[int] = []  # tokens that the ledger could not take back yet
         self._next_claim = 0.0
         self._idle_polls = 0
-        self._up: dict[str, bool] = {}  # service → whether it answered last; unknown until asked
 
     @property
     def busy(self) -> bool:
@@ -164,7 +165,7 @@ class Pipeline:
     def _adopt(self, batch: Batch) -> list[Item]:
         """Finish the days that Postgres already holds; gives the items that must be fetched."""
         held = self.sink.receipts([item.day for item in batch.items])
-        self._service_back("sink")
+        self.services.back("sink")
         rest = []
         for item in batch.items:
             receipt = held.get(item.day)
@@ -181,7 +182,7 @@ class Pipeline:
     def _begin(self, batch: Batch, items: Sequence[Item]) -> None:
         now = self.clock.monotonic()
         answer = self.budget.check_rate(batch.site, self.source.credential, len(items))
-        self._service_back("budget")
+        self.services.back("budget")
         if isinstance(answer, Denial) or self.halted():
             self.ledger.requeue_batch(batch.token)
             self._wait_to_claim(answer.wait if isinstance(answer, Denial) else 0.0)
@@ -244,7 +245,7 @@ class Pipeline:
                 arrival.drop()
                 self._return(sitting)
             else:
-                self._service_back("source")
+                self.services.back("source")
                 sitting.responses.append(arrival.result)
                 if arrival.result.row_count >= ROWS_PER_RESPONSE:
                     self._next_item(sitting)
@@ -311,7 +312,7 @@ class Pipeline:
             self._return(sitting)
             self._service_away("sink", error)
         else:
-            self._service_back("sink")
+            self.services.back("sink")
             self.ledger.submit_results(sitting.batch.token, receipt)
             self.published += 1
             self._tell_published(sitting, receipt, self.clock.monotonic() - began)
@@ -393,21 +394,8 @@ class Pipeline:
         self.give_back()
         if self.halted():
             return  # the halt cut the connection, not the service
-        self.ledger.note_outage(service, str(error))
-        if self._up.get(service, True):
-            emit(f"{service}.away", reason=str(error))
-        self._up[service] = False
+        self.services.away(service, error)
         self._wait_to_claim(SERVICE_RETRY)
-
-    def _service_back(self, service: str) -> None:
-        """Also clears what a worker noted that died since."""
-        was_up = self._up.get(service)
-        if was_up:
-            return
-        self._up[service] = True
-        self.ledger.clear_outage(service)
-        if was_up is False:
-            emit(f"{service}.back")
 
     def _wait_to_claim(self, seconds: float) -> None:
         self._next_claim = self.clock.monotonic() + seconds * random.uniform(1.0, 1.1)

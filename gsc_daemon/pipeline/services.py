@@ -1,0 +1,32 @@
+"""The services of the pipeline: whether Postgres, Redis and Google answer, told to ledger and journal on a change."""
+
+from __future__ import annotations
+
+from gsc_daemon.errors import GscdError
+from gsc_daemon.events import emit
+from gsc_daemon.ports import Ledger
+
+
+class Services:
+    """As this worker last saw them. ``service``: ``sink``, ``budget`` or ``source``."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self._up: dict[str, bool] = {}  # unknown until asked
+
+    def away(self, service: str, error: GscdError) -> None:
+        """It does not answer; `gscd status` shows since when."""
+        self.ledger.note_outage(service, str(error))
+        if self._up.get(service, True):
+            emit(f"{service}.away", reason=str(error))
+        self._up[service] = False
+
+    def back(self, service: str) -> None:
+        """It answers. The first time this also clears what a worker noted that died since."""
+        was_up = self._up.get(service)
+        if was_up:
+            return
+        self._up[service] = True
+        self.ledger.clear_outage(service)
+        if was_up is False:
+            emit(f"{service}.back")
