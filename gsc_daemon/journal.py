@@ -22,6 +22,7 @@ from typing import Final, Protocol
 from gsc_daemon import events
 from gsc_daemon.events import EVENTS, EventSpec, Level, Value, describe
 from gsc_daemon.settings import mask
+from gsc_daemon.words import plain
 
 SOCKET: Final = "/run/systemd/journal/socket"
 IDENTIFIER: Final = "gscd"
@@ -145,7 +146,7 @@ class LineOutput:
     def write(self, _name: str, spec: EventSpec, fields: Mapping[str, Value]) -> bool:
         """Whether the line was taken whole; what a full pipe has no room for is cut off."""
         stamp = time.strftime("%H:%M:%S", time.localtime(self._now()))
-        text = describe(spec, fields).replace("\n", "\n    ")
+        text = "\n    ".join(plain(line) for line in describe(spec, fields).split("\n"))
         line = f"{stamp} {spec.level.name.lower():7}  {text}\n".encode("utf-8", "replace")
         rest = b"\n" + line if self._cut else line
         try:

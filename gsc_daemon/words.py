@@ -14,6 +14,13 @@ def amount(number: int, thing: str) -> str:
     return f"{number:,} {thing if number == 1 else plural}"
 
 
+def plain(text: str) -> str:
+    """Foreign words as part of one of our lines: what could move a cursor, hide or break a line is shown as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+
+
 def in_words(seconds: float) -> str:
     """A span, as exact as a person wants it: ``40 seconds``, ``12 minutes``, ``3.5 hours``, ``2.1 days``."""
     if seconds < 90:

@@ -139,16 +139,17 @@ def _misused(error: click.ClickException) -> int:
 
 def _failed(error: Exception) -> int:
     from gsc_daemon.errors import Exit, GscdError
+    from gsc_daemon.words import plain
 
     if os.environ.get("GSCD_DEBUG") == "1":
         import traceback
 
         traceback.print_exception(error)
     if isinstance(error, GscdError):
-        click.echo(f"gscd: {' '.join(str(error).split())}", err=True)
+        click.echo(f"gscd: {plain(' '.join(str(error).split()))}", err=True)
         return int(error.exit_code)
     from gsc_daemon.settings import mask
 
-    said = mask(" ".join(f"{type(error).__name__}: {error}".split()))
+    said = plain(mask(" ".join(f"{type(error).__name__}: {error}".split())))
     click.echo(f"gscd: this is a fault of gscd: {said}. GSCD_DEBUG=1 shows where", err=True)
     return int(Exit.PROBLEM)

@@ -19,6 +19,7 @@ from gsc_daemon.errors import ConfigError, GscdError, TryAgain
 from gsc_daemon.halt import DaemonView, daemon_path, read_daemon
 from gsc_daemon.ports import Ledger
 from gsc_daemon.settings import Settings
+from gsc_daemon.words import plain
 
 SECTIONS: Final = ("ledger", "halt")  # a mistake elsewhere in the settings must not keep anyone from halting
 LEDGER_PATIENCE: Final = 1.0  # seconds; the file is enough
@@ -44,7 +45,7 @@ def halt(invocation: Invocation, reason: str, wait: bool, as_json: bool) -> int:
     """
     settings = _settings(invocation)
     by = operator()
-    reason = reason or f"`gscd halt` by {by}"
+    reason = plain(reason) or f"`gscd halt` by {by}"
     become_owner(settings)
     held_by = _halt_everywhere(settings, reason, by)
     began = time.monotonic()

@@ -17,7 +17,7 @@ from gsc_daemon.errors import Exit, GscdError, TryAgain
 from gsc_daemon.model import SiteEntry, SiteProgress
 from gsc_daemon.ports import Ledger
 from gsc_daemon.settings import Settings
-from gsc_daemon.words import amount, moment
+from gsc_daemon.words import amount, moment, plain
 
 LEASE_PATIENCE: Final = 20.0  # seconds that `forget` waits for what is being fetched
 POLL: Final = 0.1
@@ -126,7 +126,7 @@ def park(invocation: Invocation, site: str, reason: str, as_json: bool) -> int:
     Example: gscd sites park sc-domain:example.com --reason "moves to another property"
     """
     settings = settings_of(invocation, secrets=False)
-    reason = " ".join(reason.split()) or f"`gscd sites park` by {operator()}"
+    reason = plain(" ".join(reason.split())) or f"`gscd sites park` by {operator()}"
     with _site_of(settings, site) as (ledger, known):
         ledger.park_site(known.site, reason, None)
     if as_json:

@@ -32,7 +32,7 @@ def write(path: Path, reason: str, by: str) -> None:
         _refuse(path, "written", error)
     try:
         os.ftruncate(descriptor, 0)
-        _fill(descriptor, says.encode() + b"\n")
+        _fill(descriptor, says.encode("utf-8", "replace") + b"\n")
     finally:
         os.close(descriptor)
     _sync_folder(path.parent)

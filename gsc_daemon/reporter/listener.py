@@ -9,17 +9,27 @@ import html
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from gsc_daemon.reporter.metrics import CONTENT_TYPE
+from gsc_daemon.settings.values import is_loopback
 from gsc_daemon.status import Status
 
 STALE: Final = 60.0  # seconds without a look after which the reporter is not healthy
 CLIENT_PATIENCE: Final = 5.0  # seconds for a client to say what it wants
+
+
+# The page loads nothing and is shown in no other page.
+HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,20 +90,50 @@ class _Handler(BaseHTTPRequestHandler):
     sys_version = ""
 
     def do_GET(self) -> None:
-        status, kind, text = self.serves.answer(self.path)
+        if is_ours(self.headers.get_all("Host", [])):
+            self._send(*self.serves.answer(self.path))
+        else:
+            self._send(HTTPStatus.MISDIRECTED_REQUEST, "text/plain", "ask for 127.0.0.1, [::1] or localhost\n")
+
+    def _refuse(self) -> None:
+        """Nothing can be changed here; what comes with the request is not read, so the connection ends."""
+        self.close_connection = True
+        self._send(HTTPStatus.METHOD_NOT_ALLOWED, "text/plain", "only GET and HEAD\n")
+
+    do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_CONNECT = do_TRACE = _refuse  # noqa: N815
+
+    def _send(self, status: HTTPStatus, kind: str, text: str) -> None:
         body = text.encode()
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
-        self.send_header("Cache-Control", "no-store")
+        for name, value in HEADERS.items():
+            self.send_header(name, value)
+        if status is HTTPStatus.METHOD_NOT_ALLOWED:
+            self.send_header("Allow", "GET, HEAD")
         self.end_headers()
-        if self.command == "GET":
+        if self.command != "HEAD":
             self.wfile.write(body)
 
     do_HEAD = do_GET  # noqa: N815 - the name that http.server looks for
 
     def log_message(self, format: str, *args: Any) -> None:
         """Requests are not logged."""
+
+
+def is_ours(hosts: Sequence[str]) -> bool:
+    """Whether a request is for this machine by its own names.
+
+    A foreign page may have its name answered with our address (DNS rebinding); its browser then says that name here.
+    None at all is an old or simple client, which is no browser.
+    """
+    if not hosts:
+        return True
+    try:
+        host = urlsplit(f"//{hosts[0]}").hostname or ""
+    except ValueError:
+        return False
+    return len(hosts) == 1 and is_loopback(host)
 
 
 def _unwell(text: str) -> tuple[HTTPStatus, str, str]:

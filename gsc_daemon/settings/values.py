@@ -17,6 +17,7 @@ SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 REDIS_SCHEMES: Final = ("redis", "rediss", "redis+unix", "redis+sentinel", "redis+cluster")
 MOST_DAYS: Final = MONTHS_KEPT * 31
 ALL_SITES: Final = "*"
+LONGEST_SITE = 2000  # bytes; browsers and sitemaps end at about 2,000, and an index of Postgres at 2,700
 _HOST = re.compile(r"(?=.{1,253}$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -58,11 +59,18 @@ def wrong_new_sites(text: str) -> str:
     return "" if 1 <= value <= MOST_DAYS else f'must be from "1d" to "{MOST_DAYS}d" (Google keeps 16 months), or "all"'
 
 
+def can_be_named(site: str) -> bool:
+    """Whether a property's name can stand in a log, a page, a key of Postgres: no control characters, no novel."""
+    return site.isprintable() and len(site.encode()) <= LONGEST_SITE
+
+
 def wrong_site(site: str) -> str:
     """A property as Google spells it: ``sc-domain:example.com`` or ``https://www.example.com/``.
 
     Spelling: support.google.com/webmasters/answer/34592. Whether it exists, only Google knows.
     """
+    if not can_be_named(site):
+        return _NO_SITE
     if site.startswith("sc-domain:"):
         domain = site.removeprefix("sc-domain:")
         if _HOST.fullmatch(domain) and "." in domain:

@@ -9,23 +9,36 @@ from __future__ import annotations
 import contextlib
 import json
 import mmap
+import re
 import tempfile
 import threading
 import zlib
 from collections.abc import Iterable, Iterator
-from typing import IO, Any, Final, TypeVar
+from typing import IO, Final
 
 import msgspec
 
 from gsc_daemon.errors import Refusal, SourceError
 from gsc_daemon.model import Query, Row
 
-T = TypeVar("T")
-
 SPILL_BYTES: Final = 4 * 1024 * 1024  # compressed; what is larger lies in an unlinked file
 PIECE: Final = 32 * 1024
-MOST_BYTES: Final = 512 * 1024 * 1024  # decoded; 25,000 rows of the longest URLs have about 200 MB
+MOST_BYTES: Final = 256 * 1024 * 1024  # decoded; 25,000 rows of the longest URLs have about 200 MB
+# Brackets, braces and commas, which bound how many objects a decoder makes. A row has ten; 25,000 with sixty more in
+# their texts each are below it.
+MOST_MARKS: Final = 2_000_000
+AT_ONCE: Final = 1024 * 1024  # inflated; a kilobyte may hold a megabyte
+_MARKS: Final = (b"{", b"[", b",")
+# JSON's escapes of halves of surrogate pairs, and UTF-8 made of them; both are in some answers of the API.
+_HALVES: Final = re.compile(rb"(?<!\\)((?:\\\\)*)\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\xed[\xa0-\xbf][\x80-\xbf]")
+MOST_WITH_HALVES: Final = 64 * 1024 * 1024  # only Python's own decoder takes them, and it takes several times as much
+_ERROR_MAX: Final = 1024 * 1024  # of an answer that holds an error; what is cut is no error of Google's
 _GZIP: Final = 16 + zlib.MAX_WBITS
+
+
+# What msgspec says of bytes that are no JSON; the second: text that is no UTF-8, the last: too deep.
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+TOO_MUCH: Final = "it is more than an answer may be"
 
 
 class NotWhole(ValueError):
@@ -38,7 +51,7 @@ class _Anything(msgspec.Struct, gc=False):
 
 class _Counted(msgspec.Struct):
     rows: list[_Anything] = []
-    error: Any = None
+    error: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class _Decoded(msgspec.Struct):
@@ -61,7 +74,7 @@ class Store:
         self._deflate = None if gzipped else zlib.compressobj(1, zlib.DEFLATED, _GZIP)
         self._memory = bytearray()
         self._file: IO[bytes] | None = None
-        self._size = 0
+        self._size = self._came = 0
 
     def __enter__(self) -> Store:
         return self
@@ -73,12 +86,16 @@ class Store:
 
     def write(self, piece: bytes) -> None:
         """Add a piece. Raises OSError when the folder of temporary files is full, `NotWhole` when there is no end."""
+        self._came += len(piece)
+        if self._came > MOST_BYTES:
+            raise NotWhole(TOO_MUCH)
         self._add(piece if self._deflate is None else self._deflate.compress(piece))
 
     def finish(self, query: Query) -> GzipBody:
         """The whole body, the answer to this query; the store is not to be used any more."""
         if self._deflate is not None:
             self._add(self._deflate.flush())
+            self._deflate = None  # a quarter of a megabyte
         if self._file is None:
             return GzipBody(self._memory, query)
         self._file.flush()
@@ -88,7 +105,7 @@ class Store:
     def _add(self, data: bytes) -> None:
         self._size += len(data)
         if self._size > MOST_BYTES:
-            raise NotWhole("more than it may be")
+            raise NotWhole(TOO_MUCH)
         if self._file is not None:
             self._file.write(data)
             return
@@ -155,7 +172,11 @@ class GzipBody:
             else:
                 data = stack.enter_context(mmap.mmap(self._kept.fileno(), 0, access=mmap.ACCESS_READ))
             room = stack.enter_context(_Room(int.from_bytes(data[-4:], "little")))  # RFC 1952: ISIZE ends a member
+            marks = 0
             for piece in inflate(data[at : at + PIECE] for at in range(0, len(data), PIECE)):
+                marks += sum(map(piece.count, _MARKS))
+                if marks > MOST_MARKS:
+                    raise NotWhole(TOO_MUCH)
                 room.write(piece)
             yield stack.enter_context(room.view())
 
@@ -181,7 +202,7 @@ class _Room:
         """Add a piece. Raises `NotWhole` when it becomes too much."""
         end = self._used + len(piece)
         if end > MOST_BYTES:
-            raise NotWhole("more than it may be")
+            raise NotWhole(TOO_MUCH)
         if end > len(self._pages):
             larger = _pages(2 * end)
             larger[: self._used] = self._pages[: self._used]
@@ -219,7 +240,10 @@ class Refused(Exception):
 
 
 def inflate(pieces: Iterable[bytes | bytearray]) -> Iterator[bytes]:
-    """Inflate gzip members, each checked by its CRC and length. Raises `NotWhole`, at the latest at the end."""
+    """Inflate gzip members, each checked by its CRC and length, into pieces of at most a megabyte.
+
+    Raises `NotWhole`, at the latest at the end.
+    """
     engine = zlib.decompressobj(_GZIP)
     try:
         for piece in pieces:
@@ -227,8 +251,10 @@ def inflate(pieces: Iterable[bytes | bytearray]) -> Iterator[bytes]:
             while rest:
                 if engine.eof:
                     engine = zlib.decompressobj(_GZIP)
-                yield engine.decompress(rest)
-                rest = engine.unused_data
+                yield engine.decompress(rest, AT_ONCE)
+                rest = engine.unused_data if engine.eof else engine.unconsumed_tail
+        if not engine.eof:
+            yield engine.flush()  # what was held back by the megabyte; some hundred bytes at most
     except zlib.error as error:
         raise NotWhole("it is no gzip, or was altered on its way") from error
     if not engine.eof:
@@ -237,14 +263,34 @@ def inflate(pieces: Iterable[bytes | bytearray]) -> Iterator[bytes]:
 
 def _count(text: memoryview) -> int:
     try:
-        counted = _count_decoder.decode(text)
+        return _counted(text, text)
     except msgspec.ValidationError as error:
         raise NotWhole("it is no answer with rows") from error
-    except msgspec.DecodeError:
-        counted = _convert(text, _Counted)
-    if counted.error is not None:
-        raise Refused(bytes(text))
-    return len(counted.rows)
+    except UNREADABLE as error:
+        if _HALVES.search(text) is None:
+            raise NotWhole("it is no JSON") from error
+    return _count_mended(text)
+
+
+def _count_mended(text: memoryview) -> int:
+    """Of an answer with halves of surrogate pairs: how many rows there are does not depend on them."""
+    if len(text) > MOST_WITH_HALVES:
+        raise NotWhole(TOO_MUCH)
+    try:
+        return _counted(_HALVES.sub(rb"\1?", bytes(text)), text)
+    except msgspec.ValidationError as error:
+        raise NotWhole("it is no answer with rows") from error
+    except UNREADABLE as error:
+        raise NotWhole("it is no JSON") from error
+
+
+def _counted(text: memoryview | bytes, whole: memoryview) -> int:
+    counted = _count_decoder.decode(text)
+    rows, fault = len(counted.rows), bytes(counted.error)
+    del counted  # it holds on to the text
+    if fault != b"null":
+        raise Refused(bytes(whole[:_ERROR_MAX]))
+    return rows
 
 
 def _decode(text: memoryview) -> list[Row]:
@@ -252,19 +298,21 @@ def _decode(text: memoryview) -> list[Row]:
         return _row_decoder.decode(text).rows
     except msgspec.ValidationError as error:
         raise NotWhole("its rows are not those of the API") from error
-    except msgspec.DecodeError:
-        return _convert(text, _Decoded).rows
+    except UNREADABLE:
+        return _convert(text)
 
 
-def _convert(text: memoryview, shape: type[T]) -> T:
+def _convert(text: memoryview) -> list[Row]:
     """JSON with halves of surrogate pairs in it, which msgspec refuses; what can be done about them, the sink decides.
 
     Raises `NotWhole` for what is no JSON at all, or no answer.
     """
+    if len(text) > MOST_WITH_HALVES:
+        raise NotWhole(TOO_MUCH)
     try:
-        return msgspec.convert(json.loads(bytes(text), parse_constant=_no_constant), shape)
+        return msgspec.convert(json.loads(bytes(text), parse_constant=_no_constant), _Decoded).rows
     except msgspec.ValidationError as error:
-        raise NotWhole("it is no answer with rows") from error
+        raise NotWhole("its rows are not those of the API") from error
     except (ValueError, RecursionError) as error:
         raise NotWhole("it is no JSON") from error
 

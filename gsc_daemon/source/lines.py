@@ -7,7 +7,7 @@ import errno
 import socket
 import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -111,20 +111,28 @@ class Incoming:
         return encoding.endswith("gzip")
 
     def pieces(self) -> Iterator[bytes]:
-        """The body as it comes, not decoded."""
-        return iter(self._response.raw.stream(PIECE, decode_content=False))
+        """The body as it comes, not decoded. Raises `NotWhole` for chunks that are none."""
+        try:
+            yield from self._response.raw.stream(PIECE, decode_content=False)
+        except ValueError as error:  # urllib3 hands on what a negative length of a chunk leads to
+            raise NotWhole("its framing is not HTTP's") from error
 
     def read(self) -> bytes:
         """A small body, decoded; b"" for one that cannot be."""
-        data = bytearray()
-        for piece in self.pieces():
-            data += piece
-            if len(data) > SMALL_BODY_MAX:
-                return b""
         try:
-            return b"".join(inflate([data])) if self.gzipped else bytes(data)
+            return small(inflate(self.pieces()) if self.gzipped else self.pieces())
         except NotWhole:
             return b""
+
+
+def small(pieces: Iterable[bytes]) -> bytes:
+    """All of them; b"" once they are more than small."""
+    data = bytearray()
+    for piece in pieces:
+        data += piece
+        if len(data) > SMALL_BODY_MAX:
+            return b""
+    return bytes(data)
 
 
 class Lines:

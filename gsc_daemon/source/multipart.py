@@ -62,12 +62,14 @@ class Splitter:
     """
 
     def __init__(self, content_type: str) -> None:
+        if not content_type.isascii():
+            raise NotWhole("it is no multipart answer")
         message = email.message.Message()
         message["Content-Type"] = content_type
         boundary = message.get_boundary()
-        if message.get_content_maintype() != "multipart" or not boundary:
+        if message.get_content_maintype() != "multipart" or not boundary or not boundary.isascii():
             raise NotWhole("it is no multipart answer")
-        self._delimiter = b"\r\n--" + boundary.encode("latin-1")
+        self._delimiter = b"\r\n--" + boundary.encode("ascii")
         self._buffer = bytearray(b"\r\n")  # the first delimiter may stand at the very beginning
         self._in_head = False
         self.complete = False
@@ -96,11 +98,17 @@ class Splitter:
             self.complete = True
             return Mark.PART_ENDS
         end = self._buffer.find(b"\r\n", after)
-        if end < 0:
+        if not self._near(end):
             return None
         self._take(end)
         self._in_head = True
         return Mark.PART_ENDS
+
+    def _near(self, end: int) -> bool:
+        """Whether the end of a head is there; False as long as it may come. Raises `NotWhole`."""
+        if (len(self._buffer) if end < 0 else end) > _HEAD_MAX:
+            raise NotWhole("it is no batch answer")
+        return end >= 0
 
     def _take(self, count: int) -> bytes:
         taken = bytes(self._buffer[:count])
@@ -111,9 +119,7 @@ class Splitter:
         """Both heads of a part, the multipart's and the answer's own; None if they are not there yet."""
         middle = self._buffer.find(_BLANK)
         end = self._buffer.find(_BLANK, middle + len(_BLANK)) if middle >= 0 else -1
-        if end < 0:
-            if len(self._buffer) > _HEAD_MAX:
-                raise NotWhole("it is no batch answer")
+        if not self._near(end):
             return None
         outer = email.message_from_bytes(self._take(middle).lstrip())
         self._take(len(_BLANK))
@@ -122,6 +128,7 @@ class Splitter:
         status = re.match(rb"HTTP/\d(?:\.\d)? (\d{3})", status_line)
         if status is None:
             raise NotWhole("it is no batch answer")
-        index = re.fullmatch(r"<?response-item-(\d+)>?", (outer["Content-ID"] or "").strip())
+        index = re.fullmatch(r"<?response-item-([0-9]{1,4})>?", str(outer["Content-ID"] or "").strip())
+        headers = {name: str(value) for name, value in email.message_from_bytes(inner).items()}
         self._in_head = False
-        return Part(int(index[1]) if index else None, int(status[1]), dict(email.message_from_bytes(inner).items()))
+        return Part(int(index[1]) if index else None, int(status[1]), headers)

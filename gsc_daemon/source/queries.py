@@ -10,7 +10,8 @@ from urllib.parse import quote
 import msgspec
 
 from gsc_daemon.model import Query, SiteEntry
-from gsc_daemon.source.body import NotWhole
+from gsc_daemon.settings.values import can_be_named
+from gsc_daemon.source.body import UNREADABLE, NotWhole
 
 # Indented bodies take a quarter more time to read.
 COMPACT: Final = "prettyPrint=false"
@@ -52,9 +53,14 @@ def body_of(query: Query) -> bytes:
 
 
 def read_sites(body: bytes) -> Sequence[SiteEntry]:
-    """The properties of a ``sites.list`` answer; without any, the key is absent. Raises `NotWhole`."""
+    """The properties of a ``sites.list`` answer; without any, the key is absent.
+
+    Raises `NotWhole`, also for a name that no property can have: it would stand in logs, pages and keys.
+    """
     try:
         entries = msgspec.json.decode(body, type=_Entries).siteEntry
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise NotWhole("it is no list of properties") from error
+    if not all(can_be_named(name) for entry in entries for name in (entry.siteUrl, entry.permissionLevel)):
+        raise NotWhole("it names what can be no property")
     return tuple(SiteEntry(entry.siteUrl, entry.permissionLevel) for entry in entries)

@@ -206,11 +206,11 @@ def read_error(body: bytes) -> Said:
     """Reasons and message of an error body, of the API (old and new style) or of the token endpoint."""
     try:
         value = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return Said()
     error = value.get("error") if isinstance(value, dict) else None
     if isinstance(error, str):
-        return Said((error,), clean(str(value.get("error_description") or "")), True)
+        return Said((clean(error),), clean(str(value.get("error_description") or "")), True)
     if not isinstance(error, dict):
         return Said()
     words = [str(entry["reason"]) for entry in _dicts(error.get("details")) if entry.get("reason")]
@@ -221,7 +221,7 @@ def read_error(body: bytes) -> Said:
         tuple(clean(word) for word in words),
         clean(str(error.get("message") or "")),
         True,
-        code if isinstance(code, int) else 0,
+        code if isinstance(code, int) and 100 <= code <= 599 else 0,
     )
 
 
@@ -245,7 +245,7 @@ def retry_after(value: str | None, now: dt.datetime) -> float | None:
         return min(float(text), LONGEST_WAIT)
     try:
         date = email.utils.parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if date.tzinfo is None:
         date = date.replace(tzinfo=dt.UTC)

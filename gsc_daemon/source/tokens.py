@@ -18,6 +18,8 @@ from gsc_daemon.source import refusals
 
 # Share of its life after which a token is renewed: spread, so that workers that began together do not renew together.
 RENEW_AT: Final = (0.75, 0.9)
+# google-auth trusts in what a 200 holds.
+_NONSENSE: Final = (TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ class Tokens:
                     last[0].status, last[0].headers, last[0].data, query=query, credential=self._name, now=self._now()
                 ) from error
             raise self._unusable(query, error) from error
-        except (TypeError, ValueError, AttributeError) as error:  # google-auth trusts in what a 200 holds
+        except _NONSENSE as error:
             raise SourceError(
                 Refusal.TRANSIENT, "the token endpoint's answer makes no sense", **refusals.where(query)
             ) from error

@@ -73,6 +73,9 @@ class Way:
         except Refused as error:
             body.close()
             return self.refused(200, {}, error.body, query)
+        if count > query.row_limit:
+            body.close()
+            return unreadable(query, NotWhole(f"it has {count:,} rows, where {query.row_limit:,} were asked for"))
         return Answer(query, body, count, arrived[1], arrived[0] - began)
 
     def now(self) -> tuple[float, int]:
@@ -180,10 +183,13 @@ def _take_apart(incoming: Incoming, group: Sequence[Query], parts: dict[int, tup
     """Keep each part's body, gzipped again, while the whole comes in. Raises `NotWhole`."""
     splitter = multipart.Splitter(incoming.headers.get("Content-Type", ""))
     with contextlib.ExitStack() as stores:
-        part, store = None, None
+        part, store, count = None, None, 0
         for piece in inflate(incoming.pieces()) if incoming.gzipped else incoming.pieces():
             for event in splitter.feed(piece):
                 if isinstance(event, multipart.Part):
+                    count += 1
+                    if count > len(group):
+                        raise NotWhole("it has more parts than were asked for")
                     part, store = event, stores.enter_context(Store(gzipped=False))
                 elif store is None or part is None:
                     continue

@@ -306,7 +306,7 @@ def test_an_answer_without_measure_is_refused(
     monkeypatch.setattr(body, "MOST_BYTES", 2000)
     google.answer = lambda asked: answer
     fetch(source, inbox, [make_query()])
-    assert "more than it may be" in str(inbox.error())
+    assert "more than an answer may be" in str(inbox.error())
 
 
 # Deadlines
