@@ -240,7 +240,7 @@ class Coordinator:
         self._due.popleft()
 
     def _plan(self, site: str, lookback_days: int) -> None:
-        today = pacific_today(self.clock)
+        today, told = pacific_today(self.clock), self.ledger.newest_final(site)
         new = again = 0
         for report in self.wanted.reports:
             for search_type in self.wanted.search_types:
@@ -254,6 +254,7 @@ class Coordinator:
                         today=today,
                         lookback_days=lookback_days,
                         new_site_days=self.wanted.new_site_days,
+                        told=told.get(search_type),
                     )
                 )
                 new, again = new + result.new, again + result.again

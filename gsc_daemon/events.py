@@ -175,6 +175,11 @@ EVENTS: Final[dict[str, EventSpec]] = {
     "site.found": _spec(Level.INFO, "can be read ({permission})", "site", permission="as Google names it"),
     "sites.unlisted": _spec(Level.WARNING, "the list of properties could not be had: {reason}", "worker_id reason"),
     "site.lost": _spec(Level.ERROR, "can no longer be read; it is tried again daily", "site reason"),
+    # freshness
+    "frontier.told": _spec(Level.DEBUG, "Google calls its data final up to then", "worker_id site search_type date"),
+    "frontier.unknown": _spec(
+        Level.WARNING, "Google could not be asked what is final: {reason}", "worker_id site search_type reason"
+    ),
     # the budget
     "rate_limit.usage": _spec(
         Level.DEBUG,

@@ -143,7 +143,7 @@ class Query:
 
     Args:
         item_id: names the answer. final_only: ask for final data only (``dataState``), else for fresh data too.
-        filters: all of them must match.
+        filters: all of them must match. last: the end of a range that begins with ``date``; None for that date alone.
     """
 
     item_id: int
@@ -155,6 +155,7 @@ class Query:
     row_limit: int = ROWS_PER_RESPONSE
     final_only: bool = True
     filters: tuple[Filter, ...] = ()
+    last: dt.date | None = None
 
 
 class Row(msgspec.Struct, gc=False):

@@ -40,14 +40,14 @@ def oldest_kept(today: dt.date) -> dt.date:
     return dt.date(year, month + 1, min(today.day, last))
 
 
-def newest_final(today: dt.date) -> dt.date:
-    """The newest date that Google will not change in its daily course."""
-    return today - dt.timedelta(days=DAYS_UNTIL_FINAL)
+def newest_final(today: dt.date, told: dt.date | None = None) -> dt.date:
+    """The newest date that Google will not change in its daily course: as it has told, else three days ago."""
+    return told or today - dt.timedelta(days=DAYS_UNTIL_FINAL)
 
 
-def state_of(date: dt.date, today: dt.date) -> DayState:
-    """Whether a day that is fetched today is final."""
-    return DayState.FINAL if date <= newest_final(today) else DayState.PROVISIONAL
+def state_of(date: dt.date, today: dt.date, told: dt.date | None = None) -> DayState:
+    """Whether a day that is fetched today is final. told: the newest date that Google has called so."""
+    return DayState.FINAL if date <= newest_final(today, told) else DayState.PROVISIONAL
 
 
 def check_range(first: dt.date, last: dt.date, today: dt.date) -> None:
@@ -101,6 +101,7 @@ def recent_days(
     today: dt.date,
     lookback_days: int,
     new_site_days: int | None,
+    told: dt.date | None = None,
 ) -> Iterator[WantedDay]:
     """What keeps one site current: missing and non-final days since its first held day, plus the look-back.
 
@@ -108,8 +109,9 @@ def recent_days(
         published: date → ``provisional`` or ``final``. pending: dates on their way.
         lookback_days: final days before the newest final one that are fetched again, 0 for none.
         new_site_days: how far back a site goes that holds nothing yet; None for all that Google keeps.
+        told: the newest date that Google has called final, None where it has not said.
     """
-    final_edge = newest_final(today)
+    final_edge = newest_final(today, told)
     oldest = oldest_kept(today)
     held = min((*published, *pending), default=None)
     if held is None:

@@ -165,6 +165,23 @@ class Ledger(Protocol):
 
     def expired_leases(self) -> Sequence[LeaseView]: ...
 
+    # freshness
+    def claim_probes(
+        self, search_types: Sequence[str], since: dt.date, every_seconds: float, limit: int
+    ) -> Sequence[tuple[str, str]]:
+        """Sites and search types whose newest final day is to be asked for now; each is given to one caller.
+
+        Of sites that are not parked and hold or want a day from ``since`` on.
+        """
+
+    def note_final(self, site: str, search_type: str, newest: dt.date | None) -> None:
+        """Up to which date Google calls its data final; None where it does not say."""
+
+    def probe_failed(self, site: str, search_type: str, retry_seconds: float) -> None: ...
+
+    def newest_final(self, site: str) -> Mapping[str, dt.date]:
+        """Search type → the newest date that Google has called final, where it has."""
+
     # sites
     def save_sites(self, credential: str, entries: Sequence[SiteEntry]) -> None:
         """What ``sites.list`` gave: new ones are added, lost ones marked; permissions updated."""
@@ -321,6 +338,12 @@ class Source(Protocol):
 
     def list_sites(self) -> Sequence[SiteEntry]:
         """The properties that the credential can see. Raises `SourceError`."""
+
+    def first_incomplete(self, query: Query, delay: float = 0.0) -> dt.date | None:
+        """Send a query by date after its delay (seconds) and wait for its answer's ``firstIncompleteDate``.
+
+        None where Google does not tell. Raises `SourceError`.
+        """
 
     def close(self) -> None: ...
 

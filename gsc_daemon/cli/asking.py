@@ -57,6 +57,10 @@ class Asking:
             self.ledger.pending_days(site, report_name, search_type),
         )
 
+    def told(self, site: str, search_type: str) -> dt.date | None:
+        """The newest date that Google has called final, as far as it is known."""
+        return None if self.ledger is None else self.ledger.newest_final(site).get(search_type)
+
 
 Wanted = Callable[[Asking, str], Iterable[WantedDay]]
 

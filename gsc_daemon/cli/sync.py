@@ -94,6 +94,7 @@ def recent(invocation: Invocation, /, **options: Any) -> int:
                     today=today,
                     lookback_days=settings.sync.lookback_days,
                     new_site_days=settings.sync.new_site_days,
+                    told=asked.told(site, search_type),
                 ):
                     yield replace(day, force=day.force or asked.force, allow_loss=asked.allow_loss)
 

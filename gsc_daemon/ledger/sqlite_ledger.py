@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gsc_daemon.ledger.care import Care
+from gsc_daemon.ledger.freshness import Freshness
 from gsc_daemon.ledger.leasing import Leasing
 from gsc_daemon.ledger.looking import Looking
 from gsc_daemon.ledger.planning import Planning
@@ -13,7 +14,7 @@ from gsc_daemon.ledger.sites import Sites
 from gsc_daemon.ports import Ledger
 
 
-class SqliteLedger(Planning, Leasing, Returning, Sites, Looking, Care):
+class SqliteLedger(Planning, Leasing, Returning, Sites, Freshness, Looking, Care):
     """`ports.Ledger` on one file; made by `open_ledger`, in the process and thread that uses it."""
 
 

@@ -28,7 +28,7 @@ from gsc_daemon.events import emit
 from gsc_daemon.model import (
     ROWS_PER_RESPONSE,
     Batch,
-    DayState,
+    Day,
     Denial,
     Item,
     NoBatch,
@@ -219,11 +219,16 @@ class Pipeline:
 
     def _query(self, item: Item) -> Query:
         day = item.day
-        final = plan.state_of(day.date, pacific_today(self.clock)) is DayState.FINAL
+        told = self._told(day)
+        final = told is not None and day.date <= told  # else fresh data too, which are the same where they are final
         dimensions = self.reports[day.report].dimensions
         return Query(
             item.item_id, day.site, day.date, day.search_type, dimensions, item.start_row, ROWS_PER_RESPONSE, final
         )
+
+    def _told(self, day: Day) -> dt.date | None:
+        """The newest date that Google has called final, as far as it is known."""
+        return self.ledger.newest_final(day.site).get(day.search_type)
 
     def _deliver(self, query: Query, result: Response | GscdError) -> None:
         self.arrivals.put(Arrival(query, result, self.clock.monotonic()))
@@ -326,7 +331,7 @@ class Pipeline:
             item.generation,
             sitting.batch.token,
             self.reports[item.day.report].dimensions,
-            plan.state_of(item.day.date, pacific_today(self.clock)),
+            plan.state_of(item.day.date, pacific_today(self.clock), self._told(item.day)),
             dt.datetime.fromtimestamp(received_s, dt.UTC),
             may_overlap=item.refetches >= MAX_REFETCHES,
             allow_loss=item.allow_loss,

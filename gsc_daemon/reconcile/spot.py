@@ -88,7 +88,8 @@ class Asker:
         return [answers[number] for number in range(len(samples))]
 
     def _query(self, number: int, day: Day, page: str) -> Query:
-        final = plan.state_of(day.date, pacific_today(self.clock)) is DayState.FINAL
+        told = self.ledger.newest_final(day.site).get(day.search_type)
+        final = told is not None and day.date <= told
         filters = (Filter("page", page),)
         return Query(
             number, day.site, day.date, day.search_type, QUERY_PAGE.dimensions, final_only=final, filters=filters

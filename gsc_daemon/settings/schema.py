@@ -263,7 +263,7 @@ class SyncSettings:
     lookback_days: int = setting(
         Kind.WHOLE,
         4,
-        "How many of the newest days are looked at again each time, since Google still changes them.",
+        "How many of the newest final days are fetched again once a day, since Google still changes some of them.",
         unit="days",
         example=7,
         low=0,

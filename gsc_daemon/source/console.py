@@ -17,7 +17,7 @@ from gsc_daemon.ports import Deliver
 from gsc_daemon.source import credentials as files
 from gsc_daemon.source import queries as requests
 from gsc_daemon.source import refusals
-from gsc_daemon.source.body import NotWhole
+from gsc_daemon.source.body import NotWhole, unreadable
 from gsc_daemon.source.flights import Ending, Flight, Tower
 from gsc_daemon.source.lines import Lines, NoAnswer
 from gsc_daemon.source.tokens import Reply, Send, Tokens
@@ -69,19 +69,19 @@ class SearchConsole:
 
     def list_sites(self) -> Sequence[SiteEntry]:
         """See `ports.Source`. Waits for the answer, at most the deadline."""
-        told: queue.SimpleQueue[Sequence[SiteEntry] | SourceError] = queue.SimpleQueue()
+        body = self._waited_for("GET", requests.SITES_PATH, None, None, 0.0)
+        try:
+            return requests.read_sites(body)
+        except NotWhole as error:
+            raise SourceError(Refusal.TRANSIENT, f"the list of properties cannot be used: {error}") from error
 
-        def work(flight: Flight) -> None:
-            try:
-                told.put(self._ask_sites(flight))
-            except SourceError as error:
-                told.put(error)
-
-        self._tower.launch((Flight(work, lambda why: told.put(_ended(None, why)), self._deadline), 0.0))
-        outcome = told.get()
-        if isinstance(outcome, SourceError):
-            raise outcome
-        return outcome
+    def first_incomplete(self, query: Query, delay: float = 0.0) -> dt.date | None:
+        """See `ports.Source`. Waits for the answer, at most the deadline."""
+        body = self._waited_for("POST", requests.path_of(query), requests.body_of(query), query, delay)
+        try:
+            return requests.read_first_incomplete(body)
+        except NotWhole as error:
+            raise unreadable(query, error) from error
 
     def close(self) -> None:
         """End everything and close the connections."""
@@ -133,29 +133,51 @@ class SearchConsole:
 
         return send
 
-    def _ask_sites(self, flight: Flight) -> Sequence[SiteEntry]:
+    def _waited_for(self, method: str, path: str, sent: bytes | None, query: Query | None, delay: float) -> bytes:
+        """The body of one small answer. Raises `SourceError`."""
+        told: queue.SimpleQueue[bytes | SourceError] = queue.SimpleQueue()
+
+        def work(flight: Flight) -> None:
+            try:
+                told.put(self._ask(flight, method, path, sent, query))
+            except SourceError as error:
+                told.put(error)
+
+        self._tower.launch((Flight(work, lambda why: told.put(_ended(query, why)), self._deadline), delay))
+        outcome = told.get()
+        if isinstance(outcome, SourceError):
+            raise outcome
+        return outcome
+
+    def _ask(self, flight: Flight, method: str, path: str, sent: bytes | None, query: Query | None) -> bytes:
         refused = None
         while True:
-            token = self._tokens.headers(self._send(flight, None), None, refused=refused)
-            reply = self._get(flight, self._endpoint + requests.SITES_PATH, token)
+            token = self._tokens.headers(self._send(flight, query), query, refused=refused)
+            reply = self._once_whole(flight, method, path, sent, query, token)
             if reply.status != 401 or refused is not None:
                 break
             refused = token
         if reply.status != 200:
             raise refusals.refusal(
-                reply.status, reply.headers, reply.data, query=None, credential=self._credential, now=self._now()
+                reply.status, reply.headers, reply.data, query=query, credential=self._credential, now=self._now()
             )
-        try:
-            return requests.read_sites(reply.data)
-        except NotWhole as error:
-            raise SourceError(Refusal.TRANSIENT, f"the list of properties cannot be used: {error}") from error
+        return reply.data
 
-    def _get(self, flight: Flight, url: str, token: Mapping[str, str]) -> Reply:
+    def _once_whole(
+        self,
+        flight: Flight,
+        method: str,
+        path: str,
+        sent: bytes | None,
+        query: Query | None,
+        token: Mapping[str, str],
+    ) -> Reply:
+        headers = token if sent is None else {**token, "Content-Type": "application/json"}
         try:
-            with self._lines.exchange(flight, "GET", url, token, None) as incoming:
+            with self._lines.exchange(flight, method, self._endpoint + path, headers, sent) as incoming:
                 return Reply(incoming.status, incoming.headers, incoming.read())
         except NoAnswer as error:
-            raise SourceError(Refusal.TRANSIENT, error.message, hint=error.hint) from error
+            raise SourceError(Refusal.TRANSIENT, error.message, hint=error.hint, **refusals.where(query)) from error
 
     def _now(self) -> dt.datetime:
         return dt.datetime.fromtimestamp(self._clock.wall_ms() / 1000, dt.UTC)

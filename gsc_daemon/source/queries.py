@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Sequence
 from typing import Any, Final
@@ -23,6 +24,17 @@ class _Entry(msgspec.Struct):
     permissionLevel: str = ""  # noqa: N815
 
 
+class _Metadata(msgspec.Struct):
+    """Google's reference spells its members as the first, its description of the API as the second."""
+
+    first_incomplete_date: str | None = None
+    firstIncompleteDate: str | None = None  # noqa: N815
+
+
+class _Told(msgspec.Struct):
+    metadata: _Metadata | None = None
+
+
 class _Entries(msgspec.Struct):
     siteEntry: list[_Entry] = []  # noqa: N815
 
@@ -36,7 +48,7 @@ def body_of(query: Query) -> bytes:
     """JSON: developers.google.com/webmaster-tools/v1/searchanalytics/query."""
     body: dict[str, Any] = {
         "startDate": query.date.isoformat(),
-        "endDate": query.date.isoformat(),
+        "endDate": (query.last or query.date).isoformat(),
         "dimensions": list(query.dimensions),
         "type": query.search_type,
         "rowLimit": query.row_limit,
@@ -64,3 +76,13 @@ def read_sites(body: bytes) -> Sequence[SiteEntry]:
     if not all(can_be_named(name) for entry in entries for name in (entry.siteUrl, entry.permissionLevel)):
         raise NotWhole("it names what can be no property")
     return tuple(SiteEntry(entry.siteUrl, entry.permissionLevel) for entry in entries)
+
+
+def read_first_incomplete(body: bytes) -> dt.date | None:
+    """The first date of an answer by date that Google has not finished, None where it does not say. `NotWhole`."""
+    try:
+        metadata = msgspec.json.decode(body, type=_Told).metadata or _Metadata()
+        told = metadata.firstIncompleteDate or metadata.first_incomplete_date
+        return dt.date.fromisoformat(told) if told else None
+    except (msgspec.DecodeError, ValueError) as error:
+        raise NotWhole("it does not say from which date on it is incomplete") from error

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from gsc_daemon import servers
-from gsc_daemon.clock import SystemClock, pacific_today
+from gsc_daemon.clock import OFFSET, SystemClock, pacific_today
 from gsc_daemon.emulator import Emulator, EmulatorConfig, SiteSpec
 from gsc_daemon.halt import DaemonView, daemon_path, read_daemon
 from gsc_daemon.model import Day
@@ -48,7 +48,7 @@ user_qpm = 6000
 dsn = "{dsn}"
 [sync]
 sites = {sites}
-every = ""
+{sync}
 [telemetry]
 listen = ""
 log_level = "debug"
@@ -64,9 +64,12 @@ class Stage:
     dsn: str
     redis: str
     sites: tuple[str, ...]
+    offset_days: int = 0
     daemons: list[subprocess.Popen[str]] = field(default_factory=list)
 
-    def settings(self, *, workers: int = 3, batch_size: int = 4, transport: str = "parallel") -> None:
+    def settings(
+        self, *, workers: int = 3, batch_size: int = 4, transport: str = "parallel", sync: str = 'every = ""'
+    ) -> None:
         """Write the settings file."""
         text = SETTINGS.format(
             workers=workers,
@@ -76,6 +79,7 @@ class Stage:
             redis=self.redis,
             dsn=self.dsn,
             sites=json.dumps(self.sites),
+            sync=sync,
         )
         (self.folder / "gscd.toml").write_text(text)
 
@@ -84,6 +88,11 @@ class Stage:
         return subprocess.run(
             self._command(*words), capture_output=True, text=True, timeout=timeout, env=self._environment()
         )
+
+    def pass_to(self, date: dt.date, **config: Any) -> None:
+        """Let it be that Pacific date, for Google and for us; only forward."""
+        self.offset_days = (date - pacific_today(SystemClock())).days
+        self.emulator.configure(today=date, **config)
 
     def wanted(self, days: int, *more: str) -> None:
         """Put the newest days into the ledger."""
@@ -176,7 +185,8 @@ class Stage:
         return [sys.executable, "-m", "gsc_daemon", "--config", str(self.folder / "gscd.toml"), *words]
 
     def _environment(self) -> dict[str, str]:
-        return {"PATH": os.environ["PATH"], "HOME": str(self.folder)}
+        moved = {OFFSET: str(self.offset_days * 86_400)}
+        return {"PATH": os.environ["PATH"], "HOME": str(self.folder), **moved}
 
     def close(self) -> None:
         """Nobody outlives the test."""

@@ -1,0 +1,69 @@
+"""Freshness: asks Google up to which date its data are final, a small query for each site and search type."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Final
+
+from gsc_daemon.clock import Clock, pacific_today
+from gsc_daemon.errors import BudgetUnavailable, ConfigError, Refusal, SourceError
+from gsc_daemon.events import emit
+from gsc_daemon.model import Denial, Query, Send
+from gsc_daemon.ports import Budget, Ledger, Source
+
+PROBE_EVERY: Final = 6 * 3600.0  # seconds; Google finishes a day once a day, at no hour that it names
+RETRY: Final = 600.0
+AT_ONCE: Final = 5  # sites and search types; batches wait meanwhile
+# Days that are asked for, today included: developers.google.com/webmaster-tools/v1/how-tos/all-your-data
+RANGE: Final = 10
+
+
+class Frontier:
+    """What one worker does for all.
+
+    Args:
+        search_types: those that are kept in step.
+    """
+
+    def __init__(
+        self, ledger: Ledger, budget: Budget, source: Source, clock: Clock, search_types: Sequence[str]
+    ) -> None:
+        self.ledger, self.budget, self.source, self.clock = ledger, budget, source, clock
+        self.search_types = search_types
+
+    def probe(self) -> None:
+        """Ask for what is due, a few at a time. Raises `BudgetUnavailable`, `LedgerUnavailable`."""
+        today = pacific_today(self.clock)
+        since = today - dt.timedelta(days=RANGE - 1)
+        for site, search_type in self.ledger.claim_probes(self.search_types, since, PROBE_EVERY, AT_ONCE):
+            query = Query(0, site, since, search_type, ("date",), final_only=False, last=today)
+            try:
+                self._ask(query)
+            except BudgetUnavailable:
+                self.ledger.probe_failed(site, search_type, 0.0)
+                raise
+            except (SourceError, ConfigError) as error:
+                self.ledger.probe_failed(site, search_type, RETRY)
+                emit("frontier.unknown", site=site, search_type=search_type, reason=str(error))
+
+    def _ask(self, query: Query) -> None:
+        site, credential = query.site, self.source.credential
+        answer = self.budget.check_rate(site, credential, 1)
+        if isinstance(answer, Denial):
+            self.ledger.probe_failed(site, query.search_type, answer.wait)
+            return
+        (delay,) = answer.delays
+        sent_ms = self.clock.wall_ms() + round(delay * 1000)
+        # Noted like a day's queries, so that an emptied Redis counts it too; no item is concerned.
+        self.ledger.start_items(0, (), [Send(sent_ms, site, credential, 1)], 0.0)
+        try:
+            incomplete = self.source.first_incomplete(query, delay)
+        except SourceError as error:
+            if error.kind is Refusal.RATE:
+                self.budget.slow_down(site, credential, sent_ms)
+            raise
+        newest = incomplete - dt.timedelta(days=1) if incomplete else None
+        if newest != self.ledger.newest_final(site).get(query.search_type):
+            emit("frontier.told", site=site, search_type=query.search_type, date=str(newest) if newest else None)
+        self.ledger.note_final(site, query.search_type, newest)
