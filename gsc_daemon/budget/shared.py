@@ -102,6 +102,8 @@ class RedisWindows:
             "socket_connect_timeout": TIMEOUT,
             "retry": Retry(NoBackoff(), 0),
         }
+        if self._storage.startswith("rediss:"):  # whatever redis-py's own defaults are; the address may say otherwise
+            options |= {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
         if self._storage.startswith("redis+sentinel:"):
             options["sentinel_kwargs"] = dict(options)
         try:
@@ -135,6 +137,11 @@ _TROUBLES: Final = (
     (("NOPERM", "no permissions"), "does not permit this user what the budget needs", "Allow it all on keys gscd:*"),
     (("OOM", "maxmemory", "out of memory"), "has no memory left", _SET_EVICTION),
     (("READONLY", "read only replica"), "is a replica that cannot be written to", "Name the primary"),
+    (
+        ("CERTIFICATE_VERIFY_FAILED",),
+        "has a certificate that is not trusted here",
+        "Name its CA: rediss://…?ssl_ca_certs=FILE",
+    ),
     (("LOADING", "loading the dataset"), "is still loading its data", ""),
     (("MISCONF",), "refuses writes since it cannot save to its disk", "Its log says why"),
     (("NOREPLICAS",), "refuses writes since it has too few replicas", ""),

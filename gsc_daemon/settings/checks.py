@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from gsc_daemon.errors import ConfigError
+from gsc_daemon.settings.encryption import open_ways
 from gsc_daemon.settings.files import is_folder
 from gsc_daemon.settings.schema import Settings
 from gsc_daemon.settings.secrets import has_password
@@ -164,6 +165,7 @@ def warnings(settings: Settings) -> tuple[str, ...]:
         inline = settings.file is not None and origin.startswith(f"{settings.file}")
         if inline and has_password(getattr(getattr(settings, section), key)) and _open_to_all(settings.file):
             told.append(f"{origin}: {name} holds a password that everyone on this machine may read; use {name}_file")
+    told += open_ways(settings.sink.dsn, settings.rate_limit.storage)
     if str(settings.api.credentials).startswith("%d/"):
         told.append(f"api.credentials = {settings.api.credentials} can be looked at only inside of the service")
     return tuple(told)

@@ -137,7 +137,7 @@ class Line:
     def _conninfo(self) -> str:
         try:
             given = conninfo.conninfo_to_dict(self._dsn)
-        except psycopg.Error:
+        except (psycopg.Error, UnicodeDecodeError):
             # Neither its words nor its cause: they quote the DSN, password and all.
             raise ConfigError("sink.dsn is no connection string that libpq can read") from None
         settings = {**_DEFAULTS, **given, "client_encoding": "utf8"}
