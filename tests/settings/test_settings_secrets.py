@@ -129,7 +129,7 @@ def test_neither_display_nor_repr_shows_a_password(tmp_path: Path) -> None:
 
 def test_a_password_in_settings_that_everyone_may_read_is_a_warning(tmp_path: Path) -> None:
     file = tmp_path / "gscd.toml"
-    file.write_text(SITES + '[sink]\ndsn = "host=h password=hush"\n')
+    file.write_text(SITES + '[sink]\ndsn = "host=localhost password=hush"\n')
     file.chmod(0o644)
     (told,) = warnings(load(file, {}))
     assert told == f"{file}:4: sink.dsn holds a password that everyone on this machine may read; use sink.dsn_file"
