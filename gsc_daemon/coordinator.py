@@ -28,6 +28,7 @@ TEND_EVERY: Final = 1.0
 PRUNE_EVERY: Final = 60.0
 READY_BATCHES: Final = 4  # ready items for each worker, in batches
 LOOKBACK_EVERY: Final = 86_400.0
+ASK_EVERY: Final = 86_400.0  # seconds between the times that a day is asked for which should not be empty
 PLAN_CHECK: Final = 60.0  # seconds between looks at whether a site is due
 QUEUE_WARN: Final = 0.5
 
@@ -258,6 +259,9 @@ class Coordinator:
                     )
                 )
                 new, again = new + result.new, again + result.again
+        again += self.ledger.ask_again(
+            site, [report.name for report in self.wanted.reports if _judged(report)], plan.oldest_kept(today), ASK_EVERY
+        )
         emit("sync.planned", site=site, new=new, again=again)
 
 
@@ -268,6 +272,11 @@ def _idle_end(counts: QueueCounts) -> Message:
     if counts.parked_days:
         return {"code": Exit.TRY_AGAIN, "reason": f"{counts.parked_days} days of parked sites are left"}
     return {"code": Exit.OK, "reason": "nothing is left to do"}
+
+
+def _judged(report: Report) -> bool:
+    """Whether it must have rows where others have: few hits have an appearance, and hours are soon forgotten."""
+    return not {"searchAppearance", "hour"} & set(report.dimensions)
 
 
 def _lives(identity: WorkerIdentity) -> bool:

@@ -161,6 +161,12 @@ EVENTS: Final[dict[str, EventSpec]] = {
         "Google gave nothing; the {rows:,} rows that are there stay. `--allow-loss` would replace them",
         "worker_id rows " + _DAY,
     ),
+    "day.suspect": _spec(
+        Level.WARNING,
+        "Google gave nothing, although the day has totals or had rows; it was asked {asks} times more",
+        "worker_id " + _DAY,
+        asks="times that the day was asked for again",
+    ),
     "item.requeued": _spec(
         Level.WARNING,
         "tried again in {delay} s: {reason}",

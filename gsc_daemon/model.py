@@ -15,6 +15,8 @@ ROWS_PER_DAY: Final = 50_000  # Google gives no more of one day and search type,
 MONTHS_KEPT: Final = 16
 DAYS_UNTIL_FINAL: Final = 3
 
+EMPTY_ASKS: Final = 7  # times that a day is asked for again which should not be empty
+
 SEARCH_TYPES: Final = ("web", "image", "video", "news", "discover", "googleNews")
 
 
@@ -92,6 +94,7 @@ class Item:
         start_row: zero-based offset, a multiple of 25,000.
         failures: failed attempts so far. crashes: workers that died while it was active.
         refetches: times that the day was fetched again because its responses overlapped.
+        empty_asks: times that it was asked for again because it came back empty, against all evidence.
     """
 
     item_id: int
@@ -103,6 +106,7 @@ class Item:
     crashes: int = 0
     refetches: int = 0
     allow_loss: bool = False
+    empty_asks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +205,7 @@ class Publication:
         may_overlap: publish although responses overlapped, marked; else `Overlap` is raised.
         allow_loss: an empty generation may replace rows that are there.
         fetched_at: when the first response of the sitting arrived, UTC.
+        last_ask: empty again, it is suspect, unless nothing else speaks against it.
     """
 
     day: Day
@@ -211,6 +216,7 @@ class Publication:
     fetched_at: dt.datetime
     may_overlap: bool = False
     allow_loss: bool = False
+    last_ask: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +227,7 @@ class Receipt:
         doubles: rows dropped because an earlier response had their key.
         replaced: characters that Postgres cannot hold (NUL, lone surrogates), each made U+FFFD.
         kept: the generation was empty, and the rows of an earlier one were kept.
+        suspect: it was empty the last of seven times, although totals or earlier rows say otherwise.
     """
 
     day: Day
@@ -235,6 +242,7 @@ class Receipt:
     doubles: int = 0
     replaced: int = 0
     kept: bool = False
+    suspect: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,12 @@ class Ledger(Protocol):
         while a generation is under way ``force`` only raises the generation wanted, at most to the next one.
         """
 
+    def ask_again(self, site: str, reports: Sequence[str], oldest: dt.date, every_seconds: float) -> int:
+        """Want final days afresh that came back empty, although other reports have rows or earlier rows were kept.
+
+        Each at most 7 times, ``every_seconds`` apart, back to ``oldest``. Gives days.
+        """
+
     def cancel_days(self, site: str | None, first: dt.date | None, last: dt.date | None) -> int:
         """Cancel what is planned, ready, waiting or quarantined (dates inclusive); leased days finish. Gives days."""
 

@@ -70,9 +70,9 @@ class Api:
             return self._sites(call, segments[3] if len(segments) == 4 else None)
         return self.note(self.stats.saw("unknown"), "unknown", replies.not_found())
 
-    def fault(self, path: str, site: str = "") -> Fault | None:
+    def fault(self, path: str, site: str = "", query: Query | None = None) -> Fault | None:
         """What goes wrong with this call."""
-        return self._faults.pick(path, site)
+        return self._faults.pick(path, site, query)
 
     def note(
         self,
@@ -150,7 +150,7 @@ class Api:
         try:
             user = self._user(call)
             self._admit(call, site_url, user)
-            fault = self.fault("query", site_url)
+            fault = self.fault("query", site_url, query if isinstance(query, Query) else None)
             reply = instead(fault, site_url)
             if reply is None:
                 reply = await self._rows(call, site_url, query, empty=fault is not None and fault.kind == "empty")

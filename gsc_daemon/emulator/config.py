@@ -46,7 +46,8 @@ class Fault:
     Args:
         kind: one of `FAULT_KINDS`; docs/emulator.md says what each does.
         path: which calls: ``query`` (each part of a batch too), ``sites``, ``batch`` (the outer one) or ``token``.
-        site: only queries of this property. seconds: how long ``hang``, ``late`` and ``trickle`` take.
+        site, date: only queries of this property, of this one date. rows: only those with dimensions.
+        seconds: how long ``hang``, ``late`` and ``trickle`` take.
     """
 
     kind: str
@@ -55,6 +56,8 @@ class Fault:
     path: str = "query"
     site: str = ""
     seconds: float = 600.0
+    date: dt.date | None = None
+    rows: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from gsc_daemon.emulator.accounts import TokenError
 from gsc_daemon.emulator.config import Fault
 from gsc_daemon.emulator.deflate import stored
 from gsc_daemon.emulator.replies import ApiError, Reply
+from gsc_daemon.emulator.request import Query
 
 _ERRORS: Final[dict[str, Callable[[str], ApiError]]] = {
     "500": lambda site: replies.backend_error(500),  # noqa: ARG005 - all are called alike
@@ -36,10 +37,10 @@ class Faults:
         """Other faults from now on, with all their ``times`` before them."""
         self._left = [(fault, fault.times) for fault in faults]
 
-    def pick(self, path: str, site: str = "") -> Fault | None:
+    def pick(self, path: str, site: str = "", query: Query | None = None) -> Fault | None:
         """What befalls this call."""
         for n, (fault, left) in enumerate(self._left):
-            if fault.path != path or (fault.site and fault.site != site):
+            if fault.path != path or (fault.site and fault.site != site) or not _meant(fault, query):
                 continue
             if left:
                 self._left[n] = (fault, left - 1)
@@ -47,6 +48,13 @@ class Faults:
             if fault.rate and self._rng.random() < fault.rate:
                 return fault
         return None
+
+
+def _meant(fault: Fault, query: Query | None) -> bool:
+    """Whether it concerns that date and those dimensions."""
+    if fault.date is not None and (query is None or not query.first == fault.date == query.last):
+        return False
+    return not fault.rows or (query is not None and bool(query.dimensions))
 
 
 def instead(fault: Fault | None, site: str) -> Reply | None:

@@ -31,7 +31,7 @@ class Looking(Store):
         return self.progress()
 
     def quarantine(self, limit: int = 100) -> Sequence[tuple[Item, str, int]]:
-        return [(item_of(row), *row[12:]) for row in self._all("quarantine", limit=limit)]
+        return [(item_of(row), *row[13:]) for row in self._all("quarantine", limit=limit)]
 
     def batch_stats(self, seconds: float) -> BatchStats:
         after = self._now() - round(seconds * 1000)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gsc_daemon.ledger.statements import statement
 from gsc_daemon.ledger.store import Store, as_list, columns, span
-from gsc_daemon.model import Day, PlanResult, WantedDay
+from gsc_daemon.model import EMPTY_ASKS, Day, PlanResult, Priority, WantedDay
 
 STOP_ADDING: Final = 0.8  # of max_queue_size, ready and waiting together
 CHUNK: Final = 10  # days of one site that are queued together, so that batches are filled though sites are many
@@ -224,6 +225,24 @@ class Planning(Store):
             days = [day_id for (day_id,) in self._all("requeue_quarantined.choose", **span(site, first, last))]
             self._retract(days)
             self._run("requeue_quarantined", days=as_list(days), now=self._now())
+        return len(days)
+
+    def ask_again(self, site: str, reports: Sequence[str], oldest: dt.date, every_seconds: float) -> int:
+        now = self._now()
+        asked: dict[str, Any] = {
+            "site": site,
+            "reports": json.dumps(list(reports)),
+            "oldest": oldest.isoformat(),
+            "most": EMPTY_ASKS,
+            "every": round(every_seconds * 1000),
+            "now": now,
+        }
+        if self._one("ask_again.due", **asked) is None:
+            return 0
+        with self._db.write():
+            days = [day_id for (day_id,) in self._all("ask_again.due", **asked)]
+            self._retract(days)
+            self._run("ask_again.plan", days=as_list(days), priority=int(Priority.RECENT), now=now)
         return len(days)
 
     def mark_missing(self, days: Iterable[Day]) -> int:

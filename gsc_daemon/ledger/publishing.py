@@ -61,7 +61,14 @@ class Publishing(Store):
         for receipt in receipts:
             day, generation = receipt.day, receipt.generation
             key = (ids[day.site], day.report, day.search_type, day.date.isoformat())
-            figures = (receipt.state.value, receipt.row_count, receipt.truncated, receipt.overlap, receipt.kept)
+            figures = (
+                receipt.state.value,
+                receipt.row_count,
+                receipt.truncated,
+                receipt.overlap,
+                receipt.kept,
+                receipt.suspect,
+            )
             days.append((*key, generation, *figures, now))
             items += [(start, generation, now, *key) for start in start_rows(receipt)]
         self._db.run_many(statement("seed.days"), days)
@@ -83,6 +90,7 @@ class Publishing(Store):
             truncated=receipt.truncated,
             overlap=receipt.overlap,
             kept=receipt.kept,
+            suspect=receipt.suspect,
             now=now,
         )
         if synthesize:

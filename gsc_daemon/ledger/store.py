@@ -78,5 +78,6 @@ def columns(day: Day) -> dict[str, str]:
 def item_of(row: Sequence[Any]) -> Item:
     """An item from the columns that ``items.sql`` names, in that order."""
     item_id, site, report, search_type, date, generation, part, start_row, failures, crashes, refetches, loss = row[:12]
+    empty_asks = row[12]
     day = day_of(site, report, search_type, date)
-    return Item(item_id, day, generation, part, start_row, failures, crashes, refetches, bool(loss))
+    return Item(item_id, day, generation, part, start_row, failures, crashes, refetches, bool(loss), empty_asks)

@@ -26,6 +26,7 @@ from gsc_daemon.errors import (
 )
 from gsc_daemon.events import emit
 from gsc_daemon.model import (
+    EMPTY_ASKS,
     ROWS_PER_RESPONSE,
     Batch,
     Day,
@@ -335,6 +336,7 @@ class Pipeline:
             dt.datetime.fromtimestamp(received_s, dt.UTC),
             may_overlap=item.refetches >= MAX_REFETCHES,
             allow_loss=item.allow_loss,
+            last_ask=item.empty_asks >= EMPTY_ASKS,
         )
 
     def _tell_published(self, sitting: Sitting, receipt: Receipt, seconds: float) -> None:
@@ -351,6 +353,8 @@ class Pipeline:
         )
         if receipt.kept:
             emit("day.kept", **sitting.where, rows=receipt.row_count)
+        if receipt.suspect:
+            emit("day.suspect", **sitting.where, asks=sitting.item.empty_asks)
 
     # 7: back to work
 

@@ -21,7 +21,7 @@ _EPOCH: Final = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)  # from which Postgres co
 
 
 def receipt(day: Day, held: tuple[Any, ...]) -> Receipt:
-    """From the columns generation to kept of `receipts`."""
+    """From the columns generation to suspect of `receipts`."""
     generation, token, state, *rest = held
     return Receipt(day, generation, token, DayState(state), *rest)
 
@@ -41,6 +41,7 @@ class DayWriter:
             "generation": publication.generation,
             "token": publication.token,
             "fetched_at": publication.fetched_at,
+            "last_ask": publication.last_ask,
         }
 
     def lock(self, ledger_id: str) -> None:

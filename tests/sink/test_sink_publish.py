@@ -175,7 +175,7 @@ def test_an_empty_generation_keeps_what_google_gave_before(sink: PostgresSink, d
     later = FETCHED + dt.timedelta(days=400)
     kept = publish(sink, [], generation=2, token=9, fetched_at=later)
     assert served(rows) == seen(dsn)
-    assert kept == Receipt(DAY, 2, 9, DayState.PROVISIONAL, 50, first.clicks, first.impressions, kept=True)
+    assert kept == Receipt(DAY, 2, 9, DayState.FINAL, 50, first.clicks, first.impressions, kept=True)
     assert sink.receipts([DAY]) == {DAY: kept}
     assert ask(dsn, "SELECT checked_at FROM days") == [(later,)]
     assert ask(dsn, "SELECT published_at FROM days") == published

@@ -6,6 +6,7 @@ SET state = 'leased', token = excluded.token, worker_id = excluded.worker_id, le
     sole = excluded.sole, claims = claims + (token IS NOT excluded.token), changed_ms = :now, version = version + 1
 RETURNING item_id
 -- :item
-SELECT item_id, site, report, search_type, date, generation, part, start_row, failures, crashes, refetches, allow_loss
+SELECT item_id, site, report, search_type, date, generation, part, start_row, failures, crashes, refetches, allow_loss,
+       empty_asks
 FROM item JOIN day USING (day_id) JOIN site ON site.site_id = day.site_id
 WHERE item_id = :item_id

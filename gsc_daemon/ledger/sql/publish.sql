@@ -2,7 +2,8 @@
 UPDATE day SET state = iif(wanted_generation > max(generation, :generation), 'planned', 'published'),
        generation = max(wanted_generation, :generation), wanted_generation = max(wanted_generation, :generation),
        published_generation = :generation, allow_loss = allow_loss_next, allow_loss_next = 0,
-       held = :held, row_count = :row_count, truncated = :truncated, overlap = :overlap, kept = :kept,
+       held = :held, row_count = :row_count, truncated = :truncated, overlap = :overlap, kept = :kept, suspect = :suspect,
+       empty_asks = iif(:row_count = 0 OR :kept, max(empty_asks, 7 * :suspect), 0),
        published_ms = :now, changed_ms = :now, version = version + 1
 WHERE day_id = :day_id
 -- :items

@@ -26,7 +26,8 @@ WHERE item_id IN (SELECT value FROM json_each(:items))
 -- :served
 UPDATE site SET served_token = :token, served_ms = :now WHERE site_id = :site_id
 -- :items
-SELECT item_id, site, report, search_type, date, generation, part, start_row, failures, crashes, refetches, allow_loss
+SELECT item_id, site, report, search_type, date, generation, part, start_row, failures, crashes, refetches, allow_loss,
+       empty_asks
 FROM item JOIN day USING (day_id) JOIN site ON site.site_id = day.site_id
 WHERE token = :token AND item.state = 'leased'
 ORDER BY item.priority, item_id

@@ -7,7 +7,7 @@ WITH counted AS (
 SELECT site_url, report, search_type, date,
        coalesce(counted.row_count, 0), coalesce(counted.clicks, 0), coalesce(counted.impressions, 0),
        coalesce(counted.digest, 0), vouched.generation, vouched.token, vouched.state, vouched.row_count,
-       vouched.clicks, vouched.impressions, truncated, overlap, doubles, replaced, kept
+       vouched.clicks, vouched.impressions, truncated, overlap, doubles, replaced, kept, suspect
 FROM counted
 FULL JOIN vouched USING (site_id, report, search_type, date)
 JOIN sites USING (site_id)
