@@ -28,7 +28,7 @@ TEND_EVERY: Final = 1.0
 PRUNE_EVERY: Final = 60.0
 READY_BATCHES: Final = 4  # ready items for each worker, in batches
 LOOKBACK_EVERY: Final = 86_400.0
-ASK_EVERY: Final = 86_400.0  # seconds between the times that a day is asked for which should not be empty
+ASK_EVERY: Final = 72_000.0  # seconds until an empty day is asked for again: daily, whatever the hour of the planning
 PLAN_CHECK: Final = 60.0  # seconds between looks at whether a site is due
 QUEUE_WARN: Final = 0.5
 
@@ -68,7 +68,7 @@ class Coordinator:
         self.child, self.clock, self.wanted = child, clock, wanted
         self.ready_target, self.max_queue_size, self.until_idle = ready_target, max_queue_size, until_idle
         self.ledger = open_ledger()
-        self._tend_at = self._prune_at = 0.0
+        self._tend_at = self._prune_at = self._watch_at = 0.0
         self._dead: deque[Message] = deque()  # orders to free the leases of a dead worker, not yet followed
         self._due: deque[str] = deque()  # sites to be planned, one a turn
         self._plan_at: dict[str, float] = {}
@@ -179,7 +179,19 @@ class Coordinator:
         self._end_expired_leases()
         if not halted:
             self._look_for_due_sites()
+            self._watch_frontiers()
         self._watch_queue(halted)
+
+    def _watch_frontiers(self) -> None:
+        """Somebody must hear of a site whose days do not come any more, though nothing fails."""
+        now = self.clock.monotonic()
+        if self.wanted.every is None or now < self._watch_at:
+            return
+        self._watch_at = now + PLAN_CHECK
+        reports = [report.name for report in self.wanted.reports]
+        expected = plan.newest_final(pacific_today(self.clock))
+        for site, stands in self.ledger.watch(self._sites(), reports, self.wanted.search_types, expected):
+            emit("site.stalled" if stands else "site.moving", site=site)
 
     def _watch_queue(self, halted: bool) -> None:
         counts = self.ledger.counts()
@@ -242,7 +254,8 @@ class Coordinator:
 
     def _plan(self, site: str, lookback_days: int) -> None:
         today, told = pacific_today(self.clock), self.ledger.newest_final(site)
-        new = again = 0
+        judged = [report.name for report in self.wanted.reports if _judged(report)]
+        new, again = 0, self.ledger.ask_again(site, judged, plan.oldest_kept(today), ASK_EVERY)
         for report in self.wanted.reports:
             for search_type in self.wanted.search_types:
                 result = self.ledger.add_days(
@@ -259,9 +272,6 @@ class Coordinator:
                     )
                 )
                 new, again = new + result.new, again + result.again
-        again += self.ledger.ask_again(
-            site, [report.name for report in self.wanted.reports if _judged(report)], plan.oldest_kept(today), ASK_EVERY
-        )
         emit("sync.planned", site=site, new=new, again=again)
 
 

@@ -182,6 +182,8 @@ EVENTS: Final[dict[str, EventSpec]] = {
     "sites.unlisted": _spec(Level.WARNING, "the list of properties could not be had: {reason}", "worker_id reason"),
     "site.lost": _spec(Level.ERROR, "can no longer be read; it is tried again daily", "site reason"),
     # freshness
+    "site.stalled": _spec(Level.ERROR, "no day has become final for 48 hours, though the daemon runs", "site"),
+    "site.moving": _spec(Level.INFO, "days become final again", "site"),
     "frontier.told": _spec(Level.DEBUG, "Google calls its data final up to then", "worker_id site search_type date"),
     "frontier.unknown": _spec(
         Level.WARNING, "Google could not be asked what is final: {reason}", "worker_id site search_type reason"

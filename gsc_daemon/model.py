@@ -427,6 +427,8 @@ class SiteProgress:
 
     Args:
         oldest, newest: published dates, Pacific. parked: the reason, or "".
+        newest_final: the newest published date that Google will not change any more.
+        stalled_ms: since when (UTC ms) that has not moved on although it should have; None while all is well.
     """
 
     site: str
@@ -438,6 +440,8 @@ class SiteProgress:
     parked: str = ""
     parked_until_ms: int | None = None
     permission: str = ""
+    newest_final: dt.date | None = None
+    stalled_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

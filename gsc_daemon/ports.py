@@ -188,6 +188,14 @@ class Ledger(Protocol):
     def newest_final(self, site: str) -> Mapping[str, dt.date]:
         """Search type → the newest date that Google has called final, where it has."""
 
+    def watch(
+        self, sites: Sequence[str], reports: Sequence[str], search_types: Sequence[str], expected: dt.date
+    ) -> Sequence[tuple[str, bool]]:
+        """Look whether the newest final day of each site moves on; gives those that now stand still, or no longer.
+
+        It stands still when it has not moved for 48 hours while this was called, and is older than ``expected``.
+        """
+
     # sites
     def save_sites(self, credential: str, entries: Sequence[SiteEntry]) -> None:
         """What ``sites.list`` gave: new ones are added, lost ones marked; permissions updated."""

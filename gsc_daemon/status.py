@@ -38,6 +38,7 @@ class Kind(enum.StrEnum):
     STOPPED = "stopped"  # no daemon, but work
     CREDENTIAL = "credential"
     QUARANTINE = "quarantine"
+    STALLED = "stalled"  # days do not come any more
     AWAY = "away"  # Postgres or Redis
     PARKED = "parked"
     STARTING = "starting"
@@ -301,6 +302,7 @@ def _findings(facts: Facts, published: int, wanted: int, left: int, seconds_left
         )
     for service, (since_ms, note) in facts.outages.items():
         yield _away(service, since_ms, note)
+    yield from _stalled(facts)
     yield from _parked(facts)
     if not (facts.halted.halted and facts.daemon is not None and facts.daemon.alive):
         yield _daemon(facts, published, wanted, left, seconds_left)
@@ -329,6 +331,21 @@ def _away(service: str, since_ms: int, note: str) -> Finding:
 
     retry = f"it is tried again every {SERVICE_RETRY:.0f} s"
     return Finding(Kind.AWAY, f"{name} is away since {moment(since_ms)}: {note}", retry)
+
+
+def _stalled(facts: Facts) -> Iterator[Finding]:
+    stalled = [site for site in facts.sites if site.stalled_ms is not None]
+    if not stalled:
+        return
+    first = min(stalled, key=lambda site: site.stalled_ms or 0)
+    example = f"{first.site} since {moment(first.stalled_ms or 0)}, newest final day {first.newest_final or 'none'}"
+    text = f"No day becomes final any more of {amount(len(stalled), 'site')}: "
+    yield Finding(
+        Kind.STALLED,
+        text + (f"first {example}" if len(stalled) > 1 else example),
+        "`gscd doctor` asks Google; the journal says what was fetched of it",
+        person=True,
+    )
 
 
 def _parked(facts: Facts) -> Iterator[Finding]:

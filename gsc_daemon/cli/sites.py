@@ -87,6 +87,8 @@ def _record(name: str, permission: str | None, synced: bool, kept: SiteProgress 
         "synced": synced,
         "oldest": kept.oldest if kept else None,
         "newest": kept.newest if kept else None,
+        "newest_final": kept.newest_final if kept else None,
+        "stalled_ms": kept.stalled_ms if kept else None,
         "published": kept.published if kept else 0,
         "wanted": kept.wanted if kept else 0,
         "quarantined": kept.quarantined if kept else 0,
@@ -96,11 +98,11 @@ def _record(name: str, permission: str | None, synced: bool, kept: SiteProgress 
 
 
 def _print(rows: Sequence[dict[str, Any]]) -> None:
-    heading = ("site", "permission", "synced", "oldest", "newest", "published", "wanted", "parked")
+    heading = ("site", "permission", "synced", "oldest", "newest", "final", "published", "wanted", "parked")
     lines = [heading]
     for row in rows:
         until = f" (until {moment(row['parked_until_ms'])})" if row["parked_until_ms"] else ""
-        dates = (str(row["oldest"] or "-"), str(row["newest"] or "-"))
+        dates = tuple(str(row[name] or "-") for name in ("oldest", "newest", "newest_final"))
         days = (f"{row['published']:,}", f"{row['wanted']:,}")
         parked = f"{row['parked']}{until}" or "-"
         lines.append((row["site"], row["permission"] or "-", "yes" if row["synced"] else "no", *dates, *days, parked))

@@ -74,7 +74,7 @@ def _sites(sites: Sequence[SiteStatus]) -> Iterator[str]:
             f"{bad:,} with items in quarantine; the worst {WORST}:"
         )
     yield from columns(
-        [("site", "published", "wanted", "oldest", "newest", "left", "note"), *map(_site, sites[:WORST])]
+        [("site", "published", "wanted", "oldest", "newest", "final", "left", "note"), *map(_site, sites[:WORST])]
     )
 
 
@@ -83,6 +83,8 @@ def _site(site: SiteStatus) -> tuple[str, ...]:
     notes = []
     if progress.quarantined:
         notes.append(f"{progress.quarantined:,} in quarantine")
+    if progress.stalled_ms is not None:
+        notes.append(f"stands still since {moment(progress.stalled_ms)}")
     if progress.parked:
         until = f" until {moment(progress.parked_until_ms)}" if progress.parked_until_ms else ""
         notes.append(f"parked{until}: {progress.parked}")
@@ -93,6 +95,7 @@ def _site(site: SiteStatus) -> tuple[str, ...]:
         f"{progress.wanted:,}",
         str(progress.oldest or "-"),
         str(progress.newest or "-"),
+        str(progress.newest_final or "-"),
         left,
         "; ".join(notes),
     )

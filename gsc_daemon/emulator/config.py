@@ -27,6 +27,7 @@ class SiteSpec:
         first_day: Pacific date before which there is no data; None: as far back as the API keeps it.
         rows_per_day: rows of query × page × country × device a day for ``web``; the other types have shares of that.
         rows_vary: a day has up to this share more or fewer rows. seed: makes its days unlike another site's.
+        peaks: dates on which there are ``peak_rows`` rows instead.
         host: of the URLs in its rows; sites with the same host and scale share the same keys, and memory.
     """
 
@@ -36,6 +37,8 @@ class SiteSpec:
     rows_per_day: int = 40_000
     seed: int = 0
     rows_vary: float = 0.0
+    peaks: tuple[dt.date, ...] = ()
+    peak_rows: int = 60_000
     host: str = "www.example.com"
 
 
@@ -172,6 +175,8 @@ def to_json(value: Any) -> Any:
 def _convert(name: str, value: Any, hint: Any) -> Any:
     if "datetime.date" in str(hint) and isinstance(value, str):
         return dt.date.fromisoformat(value)
+    if name == "peaks":
+        return tuple(map(dt.date.fromisoformat, value))
     if name == "sites":
         return tuple(from_json(SiteSpec, item) for item in value)
     if name == "faults":

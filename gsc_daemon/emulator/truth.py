@@ -56,7 +56,7 @@ class Truth:
         self._restated: dict[tuple[str, dt.date], int] = {}
         largest: dict[tuple[str, int], int] = {}
         for site in config.sites:
-            rows = int(site.rows_per_day * (1 + site.rows_vary)) + 1
+            rows = int(max(site.rows_per_day * (1 + site.rows_vary), site.peak_rows if site.peaks else 0)) + 1
             key = self._pool_key(site)
             largest[key] = max(largest.get(key, 0), rows)
         self.pools = {
@@ -105,6 +105,8 @@ class Truth:
         if site.rows_vary:
             draw = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") / 2**32
             rows *= 1 + site.rows_vary * (2 * draw - 1)
+        if date in site.peaks:
+            rows = site.peak_rows * TYPE_SHARES[search_type]
         if missing > 0:
             rows *= 1 - missing / (self.config.final_lag_days + 1)
         count = round(rows) if site.rows_per_day == 0 else max(1, round(rows))

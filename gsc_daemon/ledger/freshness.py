@@ -5,9 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from gsc_daemon.ledger.store import Store
+
+STALL: Final = 48 * 3600.0  # seconds; the newest final day moves once a day
+WATCH_GAP: Final = 3600.0  # seconds without a daemon after which the watch begins anew
 
 
 class Freshness(Store):
@@ -41,6 +44,26 @@ class Freshness(Store):
         due = self._now() + round(retry_seconds * 1000)
         with self._db.write():
             self._run("frontier.failed", site=site, search_type=search_type, due=due)
+
+    def watch(
+        self, sites: Sequence[str], reports: Sequence[str], search_types: Sequence[str], expected: dt.date
+    ) -> Sequence[tuple[str, bool]]:
+        now = self._now()
+        wanted = {"sites": sites, "reports": reports, "search_types": search_types}
+        changed = []
+        with self._db.write():
+            for site_id, site, seen, moved, watched, stalled, newest in self._all(
+                "watch", **{name: json.dumps(list(values)) for name, values in wanted.items()}
+            ):
+                if newest is None:
+                    continue
+                if newest != seen or watched is None or not 0 <= now - watched <= WATCH_GAP * 1000:
+                    moved = now
+                stands = now - moved > STALL * 1000 and newest < expected.isoformat()
+                self._run("watch.note", site_id=site_id, newest=newest, moved=moved, now=now, stalled=stands)
+                if stands != bool(stalled):
+                    changed.append((site, stands))
+        return changed
 
     def newest_final(self, site: str) -> Mapping[str, dt.date]:
         return {kind: dt.date.fromisoformat(newest) for kind, newest in self._all("frontier", site=site)}

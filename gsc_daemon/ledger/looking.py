@@ -65,7 +65,7 @@ class Looking(Store):
 
 
 def _progress(row: Sequence[Any]) -> SiteProgress:
-    site, wanted, published, quarantined, oldest, newest, parked, until, permission = row
+    site, wanted, published, quarantined, oldest, newest, parked, until, permission, final, stalled = row
     return SiteProgress(
         site,
         wanted,
@@ -76,4 +76,6 @@ def _progress(row: Sequence[Any]) -> SiteProgress:
         parked,
         until,
         permission,
+        dt.date.fromisoformat(final) if final else None,
+        stalled,
     )

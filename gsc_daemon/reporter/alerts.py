@@ -62,6 +62,10 @@ def _wrong(picture: Picture) -> Iterator[tuple[str, str]]:
     if status.queue.quarantined:
         items = amount(status.queue.quarantined, "item")
         yield "quarantine", f"{items} in quarantine. `gscd status` shows why, `gscd ledger requeue` tries again"
+    stalled = [site.progress for site in status.sites if site.progress.stalled_ms is not None]
+    if stalled:
+        example = f"{stalled[0].site}, newest {stalled[0].newest_final or 'none'}"
+        yield "stalled", f"no day becomes final any more of {amount(len(stalled), 'site')} ({example})"
     for service, (since_ms, note) in status.outages.items():
         if status.at_ms - since_ms >= PATIENCE_MS.get(service, 0):
             name = NAMES.get(service, service)

@@ -85,11 +85,19 @@ def _parked(picture: Picture) -> Iterator[Sample]:
         yield {"site": site.progress.site}, bool(site.progress.parked)
 
 
-def _newest(picture: Picture) -> Iterator[Sample]:
+def _date(read: str) -> Callable[[Picture], Iterable[Sample]]:
+    def samples(picture: Picture) -> Iterator[Sample]:
+        for site in picture.status.sites:
+            date = getattr(site.progress, read)
+            if date is not None:
+                yield {"site": site.progress.site}, dt.datetime.combine(date, dt.time(), dt.UTC).timestamp()
+
+    return samples
+
+
+def _stalled(picture: Picture) -> Iterator[Sample]:
     for site in picture.status.sites:
-        if site.progress.newest is not None:
-            midnight = dt.datetime.combine(site.progress.newest, dt.time(), dt.UTC)
-            yield {"site": site.progress.site}, midnight.timestamp()
+        yield {"site": site.progress.site}, site.progress.stalled_ms is not None
 
 
 def _outages(picture: Picture) -> Iterator[Sample]:
@@ -146,7 +154,16 @@ METRICS: Final[dict[str, Metric]] = {
     "gscd_site_days_published": Metric("Days of a `site` that are in Postgres", _sites("published")),
     "gscd_site_days_quarantined": Metric("Days of a `site` set aside for a person", _sites("quarantined")),
     "gscd_site_parked": Metric("1 while a `site` is set aside for a time", _parked),
-    "gscd_site_newest_day_seconds": Metric("Newest published date of a `site` as Unix time (midnight UTC)", _newest),
+    "gscd_site_newest_day_seconds": Metric(
+        "Newest published date of a `site` as Unix time (midnight UTC)", _date("newest")
+    ),
+    "gscd_site_newest_final_day_seconds": Metric(
+        "The same of the newest that Google will not change any more", _date("newest_final")
+    ),
+    "gscd_site_oldest_day_seconds": Metric("The same of the oldest", _date("oldest")),
+    "gscd_site_stalled": Metric(
+        "1 while no day of a `site` becomes final, for 48 hours, though the daemon runs", _stalled
+    ),
     "gscd_outage": Metric("1 while a `service` is away: sink (Postgres), budget (Redis), source (Google)", _outages),
     "gscd_memory_bytes": Metric("Memory (PSS) of all processes together", _one(lambda picture: picture.memory.pss)),
     "gscd_memory_limit_bytes": Metric("What they should stay under", _one(lambda _: MEMORY_LIMIT)),

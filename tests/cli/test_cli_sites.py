@@ -60,6 +60,7 @@ def test_what_can_be_read_is_listed_with_what_is_kept(gscd: Gscd, folder: Path, 
     assert list(rows) == [SITE, "sc-domain:new.example"]
     assert rows[SITE] == {
         "site": SITE, "permission": "siteOwner", "synced": True, "oldest": str(FIRST), "newest": str(LAST),
+        "newest_final": str(LAST), "stalled_ms": None,
         "published": DAYS, "wanted": DAYS, "quarantined": 0, "parked": "", "parked_until_ms": None,
     }  # fmt: skip
     assert (rows["sc-domain:new.example"]["synced"], rows["sc-domain:new.example"]["published"]) == (False, 0)
@@ -69,8 +70,18 @@ def test_as_a_table(gscd: Gscd, folder: Path, google: Google) -> None:
     gscd(*RANGE)
     gscd("sites", "park", SITE, "--reason", "moving")
     heading, first, second = gscd("sites").out.splitlines()
-    assert heading.split() == ["site", "permission", "synced", "oldest", "newest", "published", "wanted", "parked"]
-    assert first.split() == [SITE, "siteOwner", "yes", "-", "-", "0", str(DAYS), "moving"]
+    assert heading.split() == [
+        "site",
+        "permission",
+        "synced",
+        "oldest",
+        "newest",
+        "final",
+        "published",
+        "wanted",
+        "parked",
+    ]
+    assert first.split() == [SITE, "siteOwner", "yes", "-", "-", "-", "0", str(DAYS), "moving"]
     assert second.split()[0] == "sc-domain:new.example"
 
 

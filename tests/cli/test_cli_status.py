@@ -63,7 +63,7 @@ def test_a_daemon_at_work_is_shown_with_figures_and_sites(gscd: Gscd, daemon: Gs
     assert "QPM 0 in 60 seconds, 0 in 5 minutes, 0 in 15 minutes; the budget is 960 of Google's 1,200" in text
     assert "batches 1 in the last hour: 2.00 s on average, 99% within 2.00 s" in text
     assert "formula 3 workers × 10 queries × 60 / 2.00 s a batch = 900 a minute, of 1,200 that Google allows" in text
-    assert f"site published wanted oldest newest left note {SITE} 0 {DAYS} - - " in text
+    assert f"site published wanted oldest newest final left note {SITE} 0 {DAYS} - - - " in text
 
 
 def test_quarantine_needs_a_person_and_shows_the_error(gscd: Gscd, daemon: Gscd, folder: Path) -> None:

@@ -243,3 +243,32 @@ def test_deaths_are_counted_and_leavings_are_not(scene: Scene, ledger: Ledger) -
     scene.die(scene.worker())
     ledger.retire_worker(scene.worker(), "asked to leave")
     assert (ledger.worker_deaths(60), ledger.worker_deaths(200)) == (1, 2)
+
+
+def _watched(scene: Scene, hours: int, expected: int) -> list[tuple[str, bool]]:
+    """What is told while so many hours are watched."""
+    told = []
+    for _ in range(2 * hours):
+        scene.clock.go_on(1800)
+        told += scene.ledger.watch([SITE, OTHER], ["query_page"], ["web"], day(expected).date)
+    return told
+
+
+def test_a_site_whose_newest_final_day_stands_still_is_told_once(scene: Scene, ledger: Ledger) -> None:
+    scene.seeded().publish(day(5), day(6))
+    assert _watched(scene, 48, expected=4) == []
+    assert _watched(scene, 30, expected=4) == [(SITE, True)]
+    (stalled,) = [one for one in ledger.progress() if one.stalled_ms is not None]
+    assert (stalled.site, stalled.newest_final) == (SITE, day(5).date)
+    scene.publish(day(4))
+    assert _watched(scene, 40, expected=3) == [(SITE, False)]
+    assert [one.stalled_ms for one in ledger.progress() if one.stalled_ms] == []
+
+
+def test_a_site_that_is_up_to_date_or_parked_or_unwatched_does_not_stand_still(scene: Scene, ledger: Ledger) -> None:
+    scene.seeded().publish(day(5), day(5, OTHER))
+    assert _watched(scene, 100, expected=5) == []
+    ledger.park_site(OTHER, "by hand", None)
+    assert _watched(scene, 2, expected=4) == [(SITE, True)]
+    scene.clock.go_on(7200)  # nobody was there to see whether it moved
+    assert _watched(scene, 40, expected=4) == [(SITE, False)]

@@ -11,7 +11,8 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+import types
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -224,9 +225,12 @@ def set_stage(tmp_path: Path, dsn: str, redis_url: str) -> Iterator[Callable[...
             rows: int = 3_000,
             dsn: str = dsn,
             redis: str = redis_url,
+            about_sites: Mapping[str, Any] = types.MappingProxyType({}),
             **config: Any,
         ) -> Stage:
-            specs = tuple(SiteSpec(site_url=site, rows_per_day=rows, seed=seed) for seed, site in enumerate(sites))
+            specs = tuple(
+                SiteSpec(site_url=site, rows_per_day=rows, seed=seed, **about_sites) for seed, site in enumerate(sites)
+            )
             settings = EmulatorConfig(sites=specs, site_qpm=60_000, user_qpm=60_000, **config)
             emulator = stack.enter_context(Emulator(settings, tmp_path))
             stage = Stage(tmp_path, emulator, dsn, redis, sites)
