@@ -97,7 +97,8 @@ class Report:
         lines += [
             "",
             f"{self.kills:,} kills, {self.starts} starts",
-            f"{self.rows_audited:,} rows audited: {self.missing} missing, {self.doubled} double, {self.wrong} wrong days; "
+            f"{self.published:,} times a day was published; {self.rows_audited:,} rows audited",
+            f"{self.missing} missing, {self.doubled} double, {self.wrong} days wrong; "
             f"{self.differences} differences of ledger and Postgres",
             "recovery of {:,} dead workers' leases: {:.3f} s median, {:.3f} s 99%, {:.3f} s at most".format(
                 self.recovered, *self.recovery
