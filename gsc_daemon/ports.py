@@ -172,16 +172,11 @@ class Ledger(Protocol):
     def expired_leases(self) -> Sequence[LeaseView]: ...
 
     # freshness
-    def claim_probes(
-        self, search_types: Sequence[str], since: dt.date, every_seconds: float, limit: int
-    ) -> Sequence[tuple[str, str]]:
-        """Sites and search types whose newest final day is to be asked for now; each is given to one caller.
+    def frontier_due(self, site: str, search_type: str) -> bool:
+        """Whether it is time to ask again which day is the newest final one."""
 
-        Of sites that are not parked and hold or want a day from ``since`` on.
-        """
-
-    def note_final(self, site: str, search_type: str, newest: dt.date | None) -> None:
-        """Up to which date Google calls its data final; None where it does not say."""
+    def note_final(self, site: str, search_type: str, newest: dt.date | None, again_seconds: float) -> None:
+        """Up to which date Google calls its data final (None where it does not say), and when to ask again."""
 
     def probe_failed(self, site: str, search_type: str, retry_seconds: float) -> None: ...
 

@@ -133,7 +133,6 @@ class Daemon:
                 settings.workers.batch_size, settings.workers.max_in_flight, float(settings.workers.lease_seconds)
             ),
             reports={report.name: report for report in (*BUILT_IN_REPORTS, *settings.reports)},
-            search_types=settings.sync.search_types,
             halt_present=lambda: halt.present(settings.halt.file),
             take_over=self.take_over,
         ).run()

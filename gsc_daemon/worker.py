@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import queue
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from gsc_daemon.child import Child, Message
 from gsc_daemon.clock import Clock
-from gsc_daemon.errors import BudgetUnavailable, ConfigError, GscdError, LedgerUnavailable, SinkUnavailable, SourceError
+from gsc_daemon.errors import ConfigError, GscdError, LedgerUnavailable, SinkUnavailable, SourceError
 from gsc_daemon.events import bind, emit
 from gsc_daemon.model import Report, WorkerIdentity
 from gsc_daemon.pipeline import SERVICE_RETRY, Arrival, Limits, Pipeline
-from gsc_daemon.pipeline.frontier import Frontier
 from gsc_daemon.ports import Budget, Ledger, Sink, Source
 from gsc_daemon.process import boot_id, pid_start
 
@@ -51,7 +50,6 @@ class Worker:
         run_id: str,
         limits: Limits,
         reports: dict[str, Report],
-        search_types: Sequence[str],
         halt_present: Callable[[], bool],
         take_over: bool,
     ) -> None:
@@ -76,8 +74,6 @@ class Worker:
             halted=self.halted,
             arrivals=self.wakeups,
         )
-        steps = self.steps
-        self.frontier = Frontier(steps.ledger, steps.budget, steps.source, clock, search_types)
         self._prepared = False
         self._prepare_at = self._chores_at = self._beat_at = 0.0
         self._useful = False
@@ -155,18 +151,11 @@ class Worker:
             self.pipeline.services.back("sink")
 
     def _chores(self) -> None:
-        """What needs the network and is nobody's batch: the list of properties, and what is final, once for all."""
+        """What needs the network and is nobody's batch: the list of properties, once an hour for all workers."""
         now = self.clock.monotonic()
         if now < self._chores_at:
             return
         self._chores_at = now + CHORES_EVERY
-        self._list_sites()
-        try:
-            self.frontier.probe()
-        except BudgetUnavailable as error:
-            self.pipeline.services.away("budget", error)
-
-    def _list_sites(self) -> None:
         ledger, source = self.steps.ledger, self.steps.source
         if not ledger.claim_chore("list_sites", LIST_SITES_EVERY):
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from gsc_daemon.ledger.store import Store
 
@@ -16,33 +16,21 @@ WATCH_GAP: Final = 3600.0  # seconds without a daemon after which the watch begi
 class Freshness(Store):
     """What Google tells of its own progress."""
 
-    def claim_probes(
-        self, search_types: Sequence[str], since: dt.date, every_seconds: float, limit: int
-    ) -> Sequence[tuple[str, str]]:
-        now, every_ms = self._now(), round(every_seconds * 1000)
-        asked: dict[str, Any] = {
-            "search_types": json.dumps(list(search_types)),
-            "since": since.isoformat(),
-            "now": now,
-            "every": every_ms,
-            "limit": limit,
-        }
-        if self._one("frontier.due", **asked) is None:
-            return ()
-        with self._db.write():
-            due = self._all("frontier.due", **asked)
-            for site_id, _, search_type in due:
-                self._run("frontier.claim", site_id=site_id, search_type=search_type, due=now + every_ms)
-        return [(site, search_type) for _, site, search_type in due]
+    def frontier_due(self, site: str, search_type: str) -> bool:
+        return not self._value("frontier.due", site=site, search_type=search_type, now=self._now())
 
-    def note_final(self, site: str, search_type: str, newest: dt.date | None) -> None:
+    def note_final(self, site: str, search_type: str, newest: dt.date | None, again_seconds: float) -> None:
+        now = self._now()
         told = newest.isoformat() if newest else None
+        due = now + round(again_seconds * 1000)
         with self._db.write():
-            self._run("frontier.note", site=site, search_type=search_type, newest=told, now=self._now())
+            self._site_ids([site])
+            self._run("frontier.note", site=site, search_type=search_type, newest=told, now=now, due=due)
 
     def probe_failed(self, site: str, search_type: str, retry_seconds: float) -> None:
         due = self._now() + round(retry_seconds * 1000)
         with self._db.write():
+            self._site_ids([site])
             self._run("frontier.failed", site=site, search_type=search_type, due=due)
 
     def watch(

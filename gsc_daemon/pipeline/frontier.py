@@ -3,49 +3,48 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Final
 
 from gsc_daemon.clock import Clock, pacific_today
-from gsc_daemon.errors import BudgetUnavailable, ConfigError, Refusal, SourceError
+from gsc_daemon.errors import ConfigError, Refusal, SourceError
 from gsc_daemon.events import emit
-from gsc_daemon.model import Denial, Query, Send
+from gsc_daemon.model import Day, Denial, Query, Send
 from gsc_daemon.ports import Budget, Ledger, Source
 
 PROBE_EVERY: Final = 6 * 3600.0  # seconds; Google finishes a day once a day, at no hour that it names
 RETRY: Final = 600.0
-AT_ONCE: Final = 5  # sites and search types; batches wait meanwhile
 # Days that are asked for, today included: developers.google.com/webmaster-tools/v1/how-tos/all-your-data
 RANGE: Final = 10
 
 
 class Frontier:
-    """What one worker does for all.
+    """Keeps what Google says of its progress, before days are fetched that may not be final."""
 
-    Args:
-        search_types: those that are kept in step.
-    """
-
-    def __init__(
-        self, ledger: Ledger, budget: Budget, source: Source, clock: Clock, search_types: Sequence[str]
-    ) -> None:
+    def __init__(self, ledger: Ledger, budget: Budget, source: Source, clock: Clock) -> None:
         self.ledger, self.budget, self.source, self.clock = ledger, budget, source, clock
-        self.search_types = search_types
 
-    def probe(self) -> None:
-        """Ask for what is due, a few at a time. Raises `BudgetUnavailable`, `LedgerUnavailable`."""
+    def refresh(self, days: Iterable[Day]) -> None:
+        """Ask where days of a site may not be final and the last answer is old; without one, the last one holds.
+
+        Workers that come at the same time ask each for itself, so that none goes by the older answer.
+        Raises `BudgetUnavailable`, `LedgerUnavailable`.
+        """
         today = pacific_today(self.clock)
         since = today - dt.timedelta(days=RANGE - 1)
-        for site, search_type in self.ledger.claim_probes(self.search_types, since, PROBE_EVERY, AT_ONCE):
+        for site, search_type in dict.fromkeys((day.site, day.search_type) for day in days if day.date >= since):
+            if not self.ledger.frontier_due(site, search_type):
+                continue
             query = Query(0, site, since, search_type, ("date",), final_only=False, last=today)
             try:
                 self._ask(query)
-            except BudgetUnavailable:
-                self.ledger.probe_failed(site, search_type, 0.0)
-                raise
             except (SourceError, ConfigError) as error:
                 self.ledger.probe_failed(site, search_type, RETRY)
                 emit("frontier.unknown", site=site, search_type=search_type, reason=str(error))
+
+    def told(self, day: Day) -> dt.date | None:
+        """The newest date that Google has called final, None where it has not said."""
+        return self.ledger.newest_final(day.site).get(day.search_type)
 
     def _ask(self, query: Query) -> None:
         site, credential = query.site, self.source.credential
@@ -64,6 +63,6 @@ class Frontier:
                 self.budget.slow_down(site, credential, sent_ms)
             raise
         newest = incomplete - dt.timedelta(days=1) if incomplete else None
-        if newest != self.ledger.newest_final(site).get(query.search_type):
+        if newest != self.told(Day(site, "", query.search_type, query.date)):
             emit("frontier.told", site=site, search_type=query.search_type, date=str(newest) if newest else None)
-        self.ledger.note_final(site, query.search_type, newest)
+        self.ledger.note_final(site, query.search_type, newest, PROBE_EVERY)

@@ -29,19 +29,18 @@ from gsc_daemon.model import (
     EMPTY_ASKS,
     ROWS_PER_RESPONSE,
     Batch,
-    Day,
     Denial,
     Item,
     NoBatch,
     Publication,
     Query,
-    Receipt,
     Report,
     Send,
 )
 from gsc_daemon.pipeline.back_to_work import BackToWork, Return
+from gsc_daemon.pipeline.frontier import Frontier
 from gsc_daemon.pipeline.services import Services
-from gsc_daemon.pipeline.sitting import Arrival, Limits, Sitting, UnderWay
+from gsc_daemon.pipeline.sitting import Arrival, Limits, Sitting, UnderWay, tell_published
 from gsc_daemon.ports import Budget, Ledger, Response, Sink, Source
 
 BATCHES_UNDER_WAY: Final = 2  # one is fetched while the other is written
@@ -80,6 +79,7 @@ class Pipeline:
         self.limits, self.reports, self.halted, self.arrivals = limits, reports, halted, arrivals
         self.published = 0
         self.services = Services(ledger)
+        self._frontier = Frontier(ledger, budget, source, clock)
         self._back_to_work = BackToWork(ledger, budget, source.credential, clock)
         self._under_way: dict[int, UnderWay] = {}
         self._by_item: dict[int, Sitting] = {}
@@ -153,6 +153,7 @@ class Pipeline:
         try:
             items = self._adopt(taken)
             if items:
+                self._frontier.refresh(item.day for item in items)
                 self._begin(taken, items)
         except LedgerUnavailable:
             self._owed.append(taken.token)
@@ -220,16 +221,12 @@ class Pipeline:
 
     def _query(self, item: Item) -> Query:
         day = item.day
-        told = self._told(day)
+        told = self._frontier.told(day)
         final = told is not None and day.date <= told  # else fresh data too, which are the same where they are final
         dimensions = self.reports[day.report].dimensions
         return Query(
             item.item_id, day.site, day.date, day.search_type, dimensions, item.start_row, ROWS_PER_RESPONSE, final
         )
-
-    def _told(self, day: Day) -> dt.date | None:
-        """The newest date that Google has called final, as far as it is known."""
-        return self.ledger.newest_final(day.site).get(day.search_type)
 
     def _deliver(self, query: Query, result: Response | GscdError) -> None:
         self.arrivals.put(Arrival(query, result, self.clock.monotonic()))
@@ -321,7 +318,7 @@ class Pipeline:
             self.services.back("sink")
             self.ledger.submit_results(sitting.batch.token, receipt)
             self.published += 1
-            self._tell_published(sitting, receipt, self.clock.monotonic() - began)
+            tell_published(sitting, receipt, self.clock.monotonic() - began)
             self._forget(sitting)
 
     def _publication(self, sitting: Sitting) -> Publication:
@@ -332,29 +329,12 @@ class Pipeline:
             item.generation,
             sitting.batch.token,
             self.reports[item.day.report].dimensions,
-            plan.state_of(item.day.date, pacific_today(self.clock), self._told(item.day)),
+            plan.state_of(item.day.date, pacific_today(self.clock), self._frontier.told(item.day)),
             dt.datetime.fromtimestamp(received_s, dt.UTC),
             may_overlap=item.refetches >= MAX_REFETCHES,
             allow_loss=item.allow_loss,
             last_ask=item.empty_asks >= EMPTY_ASKS,
         )
-
-    def _tell_published(self, sitting: Sitting, receipt: Receipt, seconds: float) -> None:
-        emit(
-            "day.published",
-            **sitting.where,
-            token=receipt.token,
-            rows=receipt.row_count,
-            requests=len(sitting.items),
-            duration=round(seconds, 3),
-            state=receipt.state.value,
-            overlap=receipt.overlap,
-            truncated=receipt.truncated,
-        )
-        if receipt.kept:
-            emit("day.kept", **sitting.where, rows=receipt.row_count)
-        if receipt.suspect:
-            emit("day.suspect", **sitting.where, asks=sitting.item.empty_asks)
 
     # 7: back to work
 

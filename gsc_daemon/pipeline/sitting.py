@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gsc_daemon.errors import GscdError
-from gsc_daemon.model import Item, Query
+from gsc_daemon.events import emit
+from gsc_daemon.model import Item, Query, Receipt
 from gsc_daemon.ports import Response
 
 
@@ -86,3 +87,22 @@ class UnderWay:
     def items(self) -> list[int]:
         """All items that are leased under its token."""
         return [item for sitting in self.sittings.values() for item in sitting.items]
+
+
+def tell_published(sitting: Sitting, receipt: Receipt, seconds: float) -> None:
+    """What has been published, and what is odd about it. seconds: that the publishing took."""
+    emit(
+        "day.published",
+        **sitting.where,
+        token=receipt.token,
+        rows=receipt.row_count,
+        requests=len(sitting.items),
+        duration=round(seconds, 3),
+        state=receipt.state.value,
+        overlap=receipt.overlap,
+        truncated=receipt.truncated,
+    )
+    if receipt.kept:
+        emit("day.kept", **sitting.where, rows=receipt.row_count)
+    if receipt.suspect:
+        emit("day.suspect", **sitting.where, asks=sitting.item.empty_asks)

@@ -20,8 +20,9 @@ def test_a_small_one_is_clean_and_leaves_nothing(temp: DemoTemp) -> None:
     assert told["clean"] is True
     assert (told["days"], told["rows"], told["slice_days"]) == (5, 10_000, 5)
     assert (told["missing"], told["double"], told["altered"], told["differences"]) == (0, 0, 0, 0)
-    # query_page and totals of each day, what is final, and no other
-    assert told["requests"] == told["most_qpm"] == 11
+    # query_page and totals of each day, what is final (each worker may ask), and no other
+    assert told["requests"] == told["most_qpm"]
+    assert 10 < told["requests"] <= 13
     assert 50_000_000 < told["memory"] < 500_000_000
     assert told["times_faster"] > 0
     assert temp.left() == []
