@@ -29,6 +29,7 @@ PRUNE_EVERY: Final = 60.0
 READY_BATCHES: Final = 4  # ready items for each worker, in batches
 LOOKBACK_EVERY: Final = 86_400.0
 ASK_EVERY: Final = 72_000.0  # seconds until an empty day is asked for again: daily, whatever the hour of the planning
+HISTORY_EVERY: Final = 5.0  # seconds between looks at whether a full history has come to its end
 PLAN_CHECK: Final = 60.0  # seconds between looks at whether a site is due
 QUEUE_WARN: Final = 0.5
 
@@ -41,6 +42,7 @@ class Plan:
         sites: as the settings name them; None for every property that the credential can read.
         every: seconds between plannings, None for only when asked.
         new_site_days: how far back a site goes that holds nothing, None for all.
+        empty_days: consecutive days without rows that end full-history, 0 for none.
     """
 
     sites: tuple[str, ...] | None
@@ -49,6 +51,7 @@ class Plan:
     every: float | None
     new_site_days: int | None
     lookback_days: int
+    empty_days: int = 0
 
 
 class Coordinator:
@@ -68,7 +71,7 @@ class Coordinator:
         self.child, self.clock, self.wanted = child, clock, wanted
         self.ready_target, self.max_queue_size, self.until_idle = ready_target, max_queue_size, until_idle
         self.ledger = open_ledger()
-        self._tend_at = self._prune_at = self._watch_at = 0.0
+        self._tend_at = self._prune_at = self._watch_at = self._history_at = 0.0
         self._dead: deque[Message] = deque()  # orders to free the leases of a dead worker, not yet followed
         self._due: deque[str] = deque()  # sites to be planned, one a turn
         self._plan_at: dict[str, float] = {}
@@ -179,8 +182,21 @@ class Coordinator:
         self._end_expired_leases()
         if not halted:
             self._look_for_due_sites()
+            if self.clock.monotonic() >= self._history_at:
+                self._history_at = self.clock.monotonic() + HISTORY_EVERY
+                self._end_histories()
             self._watch_frontiers()
         self._watch_queue(halted)
+
+    def _end_histories(self) -> None:
+        """full-history goes no further back than a site has data."""
+        if not self.wanted.empty_days:
+            return
+        for site in self._sites():
+            days = self.ledger.end_histories(site, lambda seen: plan.end_of_history(seen, self.wanted.empty_days))
+            if days:
+                reason = f"{self.wanted.empty_days} days after them were empty"
+                emit("sync.cancelled", site=site, days=days, reason=reason)
 
     def _watch_frontiers(self) -> None:
         """Somebody must hear of a site whose days do not come any more, though nothing fails."""

@@ -56,6 +56,7 @@ class Priority(enum.IntEnum):
     ASKED = 10  # by `gscd sync`, up to a few days
     RECENT = 20  # what keeps a site current
     BACKFILL = 30  # history
+    HISTORY = 40  # all of it: ends where nothing comes any more
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,6 +125,26 @@ def recent_days(
             yield WantedDay(Day(site, report.name, search_type, date), Priority.RECENT, force=again)
 
 
+def end_of_history(seen: Iterable[tuple[dt.date, bool, int]], run: int) -> dt.date | None:
+    """The oldest date of the first run of empty days that follows days with rows; None where there is none yet.
+
+    Args:
+        seen: date, whether it is published, rows; newest first. run: consecutive empty days that end a history; what
+            is empty before the newest day with rows is a leading gap and ends nothing.
+    """
+    met_rows, empty, expected = False, 0, None
+    for date, published, rows in seen:
+        unbroken = expected is None or date == expected
+        expected = date - dt.timedelta(days=1)
+        if not published or rows:
+            met_rows, empty = met_rows or rows > 0, 0
+        elif met_rows:
+            empty = empty + 1 if unbroken else 1
+        if run and empty >= run:
+            return date
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Announcement:
     """What a large plan will cost at most: said before it is begun.

@@ -59,6 +59,12 @@ class Ledger(Protocol):
         while a generation is under way ``force`` only raises the generation wanted, at most to the next one.
         """
 
+    def end_histories(self, site: str, end: Callable[[Iterable[tuple[dt.date, bool, int]]], dt.date | None]) -> int:
+        """Cancel what full-history still wants before the date that ``end`` finds, for each search type. Gives days.
+
+        ``end`` is given each date, whether all of it is published, and its most rows; newest first.
+        """
+
     def ask_again(self, site: str, reports: Sequence[str], oldest: dt.date, every_seconds: float) -> int:
         """Want final days afresh that came back empty, although other reports have rows or earlier rows were kept.
 

@@ -79,6 +79,7 @@ def wanted_plan(settings: Settings) -> Plan:
         every=sync.every_seconds,
         new_site_days=sync.new_site_days,
         lookback_days=sync.lookback_days,
+        empty_days=sync.stop_after_empty_days,
     )
 
 

@@ -15,7 +15,7 @@ from gsc_daemon.cli.asking import Asking, ask
 from gsc_daemon.cli.common import json_option, settings_of
 from gsc_daemon.cli.work import Command, date_range, yes_option
 from gsc_daemon.clock import SystemClock, pacific_today
-from gsc_daemon.model import SEARCH_TYPES, Day, Report, WantedDay
+from gsc_daemon.model import SEARCH_TYPES, Day, Priority, Report, WantedDay
 from gsc_daemon.settings import Settings
 
 OPTIONS: Final = (
@@ -118,12 +118,15 @@ def range_(invocation: Invocation, /, first: dt.date, last: dt.date, **options: 
 @asking
 @click.pass_obj
 def full_history(invocation: Invocation, /, **options: Any) -> int:
-    """All that Google keeps: 16 months up to today.
+    """All that Google keeps: 16 months up to today; ends early where nothing comes any more.
+
+    A run of empty days (sync.stop_after_empty_days) ends it; the newest days may be empty.
 
     Example: gscd sync full-history --site https://www.example.com/ --yes
     """
     today = _today()
-    return _ask_dates(invocation, options, plan.dates(plan.oldest_kept(today), today))
+    dates = plan.dates(plan.oldest_kept(today), today)
+    return _ask_dates(invocation, options, dates, Priority.HISTORY)
 
 
 def _today() -> dt.date:
@@ -135,13 +138,21 @@ def _asking(settings: Settings, options: dict[str, Any]) -> Asking:
     return Asking(settings, search_types=tuple(dict.fromkeys(types)), **options)
 
 
-def _ask_dates(invocation: Invocation, options: dict[str, Any], dates: list[dt.date]) -> int:
+def _ask_dates(
+    invocation: Invocation, options: dict[str, Any], dates: list[dt.date], priority: Priority | None = None
+) -> int:
     settings = settings_of(invocation)
     reports: tuple[Report, ...] = settings.reports
 
     def wanted(asked: Asking, site: str) -> Iterable[WantedDay]:
         return plan.range_days(
-            [site], reports, asked.search_types, dates, force=asked.force, allow_loss=asked.allow_loss
+            [site],
+            reports,
+            asked.search_types,
+            dates,
+            force=asked.force,
+            allow_loss=asked.allow_loss,
+            priority=priority,
         )
 
     return ask(_asking(settings, options), wanted)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -243,6 +243,25 @@ class Planning(Store):
             days = [day_id for (day_id,) in self._all("ask_again.due", **asked)]
             self._retract(days)
             self._run("ask_again.plan", days=as_list(days), priority=int(Priority.RECENT), now=now)
+        return len(days)
+
+    def end_histories(self, site: str, end: Callable[[Iterable[tuple[dt.date, bool, int]]], dt.date | None]) -> int:
+        days = 0
+        history = int(Priority.HISTORY)
+        for (search_type,) in self._all("end_history.under_way", site=site, priority=history):
+            rows = self._all("end_history", site=site, search_type=search_type)
+            before = end((dt.date.fromisoformat(date), bool(published), count) for date, published, count in rows)
+            if before is not None:
+                chosen = {"site": site, "search_type": search_type, "before": before.isoformat(), "priority": history}
+                days += self._cancel("end_history.choose", chosen)
+        return days
+
+    def _cancel(self, choose: str, chosen: Mapping[str, Any]) -> int:
+        now = self._now()
+        with self._db.write():
+            days = [day_id for (day_id,) in self._all(choose, **chosen)]
+            self._run("cancel_days.items", days=as_list(days), now=now)
+            self._run("cancel_days.days", days=as_list(days), now=now)
         return len(days)
 
     def mark_missing(self, days: Iterable[Day]) -> int:

@@ -271,6 +271,18 @@ class SyncSettings:
         reload=True,
     )
 
+    stop_after_empty_days: int = setting(
+        Kind.WHOLE,
+        14,
+        "gscd sync full-history ends at so many consecutive days without rows that are older than days with some; "
+        "0 means never.",
+        unit="days",
+        example=30,
+        low=0,
+        high=500,
+        reload=True,
+    )
+
     @property
     def every_seconds(self) -> int | None:
         """Seconds between two looks at the newest days; None for only when asked."""

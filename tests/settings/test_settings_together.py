@@ -180,7 +180,10 @@ def test_what_needs_a_restart_and_what_does_not_is_as_designed() -> None:
         *(f"workers.{key}" for key in ("max_concurrency", "batch_size", "max_in_flight", "max_queue_size")),
         "workers.lease_seconds",
         *(f"rate_limit.{key}" for key in ("site_qpm", "user_qpm", "project_qpm", "budget_share")),
-        *(f"sync.{key}" for key in ("sites", "search_types", "every", "new_sites", "lookback_days")),
+        *(
+            f"sync.{key}"
+            for key in ("sites", "search_types", "every", "new_sites", "lookback_days", "stop_after_empty_days")
+        ),
         "telemetry.log_level",
     }
 
