@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from googleapiclient.discovery import build
 from googleapiclient.errors import HttpError
 from googleapiclient.http import BatchHttpRequest
 
-from gsc_daemon.emulator import Fault
+from gsc_daemon.emulator import Fault, SiteSpec
 
 # For parts of a batch the library signs in over a connection of its own, which it leaves to the garbage collector.
 leaves_a_socket = pytest.mark.filterwarnings(
@@ -137,3 +138,37 @@ def test_a_user_can_sign_in_too(start: Start, tmp_path: Path) -> None:
     options = {"api_endpoint": client.emulator.url}
     with build("searchconsole", "v1", http=http, client_options=options, static_discovery=True) as service:
         assert service.sites().list().execute()["siteEntry"]
+
+
+def test_a_date_whose_rows_stay_away_has_its_totals(served: Client) -> None:
+    served.emulator.configure(faults=(Fault("empty", rate=1.0, site=SITE, date=served_day(), rows=True),))
+    with console(served) as service:
+        ask = service.searchanalytics().query
+        nothing = ask(siteUrl=SITE, body=DAY | {"dimensions": ALL_FOUR}).execute()
+        total = ask(siteUrl=SITE, body=DAY).execute()["rows"]
+        other = ask(siteUrl=SITE, body={"startDate": "2026-11-09", "endDate": "2026-11-09", "dimensions": ["page"]})
+        assert other.execute()["rows"]
+    served.emulator.configure(faults=())
+    assert "rows" not in nothing
+    assert total[0]["impressions"] > 0
+
+
+@pytest.mark.parametrize(("metadata", "name"), [("camel", "firstIncompleteDate"), ("snake", "first_incomplete_date")])
+def test_a_range_by_date_says_from_when_on_it_is_incomplete(served: Client, metadata: str, name: str) -> None:
+    served.emulator.configure(metadata=metadata)
+    today = served.emulator.config.today
+    asked = {"startDate": "2026-11-10", "endDate": f"{today}", "dimensions": ["date"], "dataState": "all"}
+    with console(served) as service:
+        told = service.searchanalytics().query(siteUrl=SITE, body=asked).execute()["metadata"]
+    served.emulator.configure(metadata="camel")
+    assert told == {name: f"{today - dt.timedelta(days=2)}"}
+
+
+def test_a_peak_is_cut_off_at_the_cap(start: Start) -> None:
+    site = SiteSpec(SITE, rows_per_day=500, peaks=(served_day(),), peak_rows=3_000)
+    client = start(sites=(site,), cap=2_000)
+    with console(client) as service:
+        body = DAY | {"dimensions": ALL_FOUR, "rowLimit": 25_000}
+        rows = service.searchanalytics().query(siteUrl=SITE, body=body).execute()["rows"]
+    (truth,) = client.emulator.truth(SITE, served_day(), served_day())
+    assert (len(rows), truth["rows"], truth["all_rows"]) == (2_000, 2_000, 3_000)
