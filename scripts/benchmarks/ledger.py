@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import random
 import statistics
 import tempfile
 import time
@@ -18,6 +19,7 @@ from gsc_daemon.model import Batch, Day, DayState, Priority, Receipt, WantedDay,
 
 RUN = "bench"
 SECONDS = 4.0
+PACED_SECONDS = 45.0
 QUERIES_A_SECOND = 16  # of the budget, 960 a minute, by all workers together
 SMALL = 10_000  # items that are soon gone, so that each race gets its own
 BATCH = 10
@@ -100,25 +102,23 @@ def _race(path: Path, processes: int, pace: float) -> tuple[float, float, float,
 
 
 def _work(path: Path, slot: int, pace: float) -> dict[str, object]:
-    """Claim, start and finish for some seconds."""
+    """Claim, start and finish for some seconds: flat out, or a batch each ``pace`` seconds."""
     ledger = open_ledger(path, SystemClock())
     worker = ledger.register_worker(WorkerIdentity(slot, os.getpid(), 1, "boot"), RUN)
+    chance = random.Random(slot)
+    time.sleep(chance.uniform(0.0, pace))  # workers do not march in step
     waits, items, start = [], 0, time.monotonic()
-    seconds = SECONDS if not pace else 4 * SECONDS
+    seconds = SECONDS if not pace else PACED_SECONDS
     while time.monotonic() < start + seconds:
         began = time.perf_counter()
         batch = ledger.take_batch(worker, batch_size=BATCH, max_in_flight=100, lease_seconds=180, run_id=RUN)
         waits.append((time.perf_counter() - began) * 1000)
-        if isinstance(batch, Batch):
-            ledger.start_items(batch.token, [item.item_id for item in batch.items], (), 180)
-            for item in batch.items:
-                ledger.submit_results(
-                    batch.token, Receipt(item.day, item.generation, batch.token, DayState.FINAL, 1, 1, 1)
-                )
-            items += len(batch.items)
-        elif not pace:
+        if not isinstance(batch, Batch):
             break
-        if pace:
-            time.sleep(max(0.0, pace - (time.perf_counter() - began)))
+        ledger.start_items(batch.token, [item.item_id for item in batch.items], (), 180)
+        for item in batch.items:
+            time.sleep(chance.uniform(0.5, 1.5) * pace / BATCH)  # its answer, and its day's way into Postgres
+            ledger.submit_results(batch.token, Receipt(item.day, item.generation, batch.token, DayState.FINAL, 1, 1, 1))
+        items += len(batch.items)
     ledger.close()
     return {"waits": waits, "items": items, "seconds": time.monotonic() - start}

@@ -9,11 +9,19 @@ FROM worker LEFT JOIN item ON item.worker_id = worker.worker_id AND item.state =
 WHERE worker.worker_id = :worker_id AND gone_ms IS NULL
 GROUP BY worker.worker_id
 -- :site
-SELECT site_id, site
-FROM (SELECT site_id, site, served_token,
-             (SELECT min(priority) FROM item WHERE item.site_id = site.site_id AND state = 'ready') AS priority
-      FROM site WHERE parked IS NULL)
-WHERE priority IS NOT NULL ORDER BY priority, served_token, site_id LIMIT 1
+WITH level (priority) AS (  -- one after another, and no more of them than it takes
+    SELECT min(priority) FROM item WHERE state = 'ready'
+    UNION ALL
+    SELECT (SELECT min(priority) FROM item WHERE state = 'ready' AND priority > level.priority)
+    FROM level WHERE priority IS NOT NULL
+), turn (site_id) AS (
+    SELECT (SELECT site_id FROM site
+            WHERE parked IS NULL AND EXISTS (SELECT 1 FROM item WHERE item.site_id = site.site_id
+                                             AND item.priority = level.priority AND state = 'ready')
+            ORDER BY served_token, site_id LIMIT 1)
+    FROM level WHERE priority IS NOT NULL
+)
+SELECT site_id, site FROM turn JOIN site USING (site_id) LIMIT 1
 -- :choose
 SELECT item_id, alone FROM item WHERE site_id = :site_id AND state = 'ready'
 ORDER BY priority, alone DESC, item_id LIMIT :limit
