@@ -181,6 +181,7 @@ EVENTS: Final[dict[str, EventSpec]] = {
     "site.found": _spec(Level.INFO, "can be read ({permission})", "site", permission="as Google names it"),
     "sites.unlisted": _spec(Level.WARNING, "the list of properties could not be had: {reason}", "worker_id reason"),
     "site.lost": _spec(Level.ERROR, "can no longer be read; it is tried again daily", "site reason"),
+    "sums.late": _spec(Level.WARNING, "the sums by month could not be made: {reason}", "worker_id reason"),
     # freshness
     "site.stalled": _spec(Level.ERROR, "no day has become final for 48 hours, though the daemon runs", "site"),
     "site.moving": _spec(Level.INFO, "days become final again", "site"),

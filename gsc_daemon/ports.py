@@ -389,6 +389,9 @@ class Sink(Protocol):
         Raises `LeaseLost` (a newer token or generation is there), `Overlap`.
         """
 
+    def roll_up(self) -> bool:
+        """Bring an analyst's sums of one month up to date, the newest that are not; False if none need it."""
+
     def audit(
         self, site: str | None, first: dt.date | None, last: dt.date | None, *, digests: bool = False
     ) -> Iterable[Held]:

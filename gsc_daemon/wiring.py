@@ -42,7 +42,7 @@ def open_ledger(
 
 def make_sink(settings: Settings) -> PostgresSink:
     """The sink; it connects when first used."""
-    return PostgresSink(settings.sink.dsn, settings.sink.schema)
+    return PostgresSink(settings.sink.dsn, settings.sink.schema, settings.sink.reader)
 
 
 def make_source(settings: Settings) -> SearchConsole:

@@ -21,6 +21,8 @@ BEAT: Final = 0.5  # seconds between beats, and the longest sleep
 LEDGER_RETRY: Final = 2.0
 LIST_SITES_EVERY: Final = 3600.0
 CHORES_EVERY: Final = 10.0
+ROLL_UP_EVERY: Final = 300.0
+QUIET: Final = 10.0  # seconds without work, after which there is time for sums
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ class Worker:
         )
         self._prepared = False
         self._prepare_at = self._chores_at = self._beat_at = 0.0
+        self._busy_at = clock.monotonic()
+        self._rolling = False  # months wait for their sums
         self._useful = False
         self._failing = False
 
@@ -124,6 +128,8 @@ class Worker:
             return
         self._chores()
         self.pipeline.step(claim=not self.child.draining, timeout=BEAT)
+        if self.pipeline.busy:
+            self._busy_at = self.clock.monotonic()
         if not self._useful and self.pipeline.published:
             self._useful = True
             self.child.say("useful")
@@ -151,11 +157,16 @@ class Worker:
             self.pipeline.services.back("sink")
 
     def _chores(self) -> None:
-        """What needs the network and is nobody's batch: the list of properties, once an hour for all workers."""
+        """What is nobody's batch, for all workers: the list of properties, once an hour; sums in quiet moments."""
         now = self.clock.monotonic()
         if now < self._chores_at:
             return
         self._chores_at = now + CHORES_EVERY
+        self._list_sites()
+        if now > self._busy_at + QUIET:
+            self._roll_up()
+
+    def _list_sites(self) -> None:
         ledger, source = self.steps.ledger, self.steps.source
         if not ledger.claim_chore("list_sites", LIST_SITES_EVERY):
             return
@@ -164,6 +175,20 @@ class Worker:
         except (SourceError, ConfigError) as error:
             ledger.chore_failed("list_sites", 60.0)
             emit("sites.unlisted", reason=str(error))
+
+    def _roll_up(self) -> None:
+        """A month's sums at a time, until none is out of date; then again after a while."""
+        ledger, sink = self.steps.ledger, self.steps.sink
+        if not self._rolling and not ledger.claim_chore("roll_up", ROLL_UP_EVERY):
+            return
+        try:
+            self._rolling = sink.roll_up()
+        except SinkUnavailable as error:
+            self._rolling = False
+            if not self.halted():
+                emit("sums.late", reason=str(error))
+        if self._rolling:
+            self._chores_at = 0.0
 
     def _ledger_failing(self, error: GscdError) -> None:
         if not self._failing:

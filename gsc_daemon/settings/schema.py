@@ -220,6 +220,14 @@ class SinkSettings:
         example="search_console",
         wrong=values.wrong_schema,
     )
+    reader: str = setting(
+        Kind.TEXT,
+        "",
+        "A role that may read the views and nothing else, for analysts and their tools; gscd makes it if it may. "
+        "Let people in by GRANT gsc_reader TO somebody.",
+        example="gsc_reader",
+        wrong=values.wrong_reader,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,6 +148,11 @@ def wrong_schema(name: str) -> str:
     return "must not begin with pg_, which Postgres keeps for itself" if name.startswith("pg_") else ""
 
 
+def wrong_reader(name: str) -> str:
+    """``sink.reader``: as a schema's name; "" for none."""
+    return wrong_schema(name) if name else ""
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach the address."""
     if host == "localhost":

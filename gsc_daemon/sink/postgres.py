@@ -12,12 +12,13 @@ from psycopg import errors, sql
 
 from gsc_daemon.errors import ConfigError, SourceError
 from gsc_daemon.model import Day, Held, Publication, Receipt, Row, SinkFacts
-from gsc_daemon.sink import audit
+from gsc_daemon.sink import audit, rollup
 from gsc_daemon.sink import migrate as structure
 from gsc_daemon.sink.failures import passes_at_once
 from gsc_daemon.sink.line import PATIENCE, Connection, Line
 from gsc_daemon.sink.partitions import Partitions
 from gsc_daemon.sink.publish import DayWriter, receipt
+from gsc_daemon.sink.readers import let_read
 from gsc_daemon.sink.rows import PackedDay, pack
 from gsc_daemon.sink.statements import RELATIONS, Relation, relation_of, statement
 
@@ -31,11 +32,11 @@ class PostgresSink:
     It connects when first used, so that nothing is held before a fork. One thread uses it; `cancel` may come from any.
 
     Args:
-        dsn: as libpq reads it, URI or key=value pairs. schema: of all relations.
+        dsn: as libpq reads it, URI or key=value pairs. schema: of all relations. reader: a role that may read views.
     """
 
-    def __init__(self, dsn: str, schema: str) -> None:
-        self._dsn, self._schema = dsn, schema
+    def __init__(self, dsn: str, schema: str, reader: str = "") -> None:
+        self._dsn, self._schema, self._reader = dsn, schema, reader
         self._line = Line(dsn, schema)
         self._streams: set[Line] = set()
         self._partitions = Partitions()
@@ -44,12 +45,14 @@ class PostgresSink:
     # structure and owner
 
     def migrate(self) -> None:
-        """Bring the schema to this program's version; several workers may do so at once.
+        """Bring the schema to this program's version, and its reader's rights; several workers may do so at once.
 
         Raises `ConfigError`: newer schema, Postgres older than 15, no UTF-8, no right to create (with the SQL to run).
         """
         with self._line.work() as connection:
             structure.migrate(connection, self._schema)
+            if self._reader:
+                let_read(connection, self._schema, self._reader)
 
     def own(self, ledger_id: str, *, take_over: bool = False) -> None:
         """One ledger feeds one sink: record its id. Raises `ConfigError` for another ledger's sink."""
@@ -151,6 +154,11 @@ class PostgresSink:
 
     # looking
 
+    def roll_up(self) -> bool:
+        """Bring the sums of one month up to date, the newest that is not; False if none needs it."""
+        with self._line.work() as connection:
+            return rollup.roll_up(connection)
+
     def audit(
         self, site: str | None, first: dt.date | None, last: dt.date | None, *, digests: bool = False
     ) -> Iterator[Held]:
@@ -182,6 +190,7 @@ class PostgresSink:
             if site_id is not None:
                 values = {"site_id": site_id}
                 connection.execute(statement("forget_receipts"), values)
+                rollup.forget(connection, site_id)
                 for relation in RELATIONS.values():
                     deleted += connection.execute(statement("forget_rows", rows=relation.rows), values).rowcount
                 connection.execute(statement("forget_site"), values)

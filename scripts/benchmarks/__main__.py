@@ -14,6 +14,7 @@ import click
 import growth
 import ledger
 import limiter
+import questions
 import quota
 import sink
 import start
@@ -30,6 +31,7 @@ CASES: dict[str, tuple[Case, str]] = {
     "ledger": (ledger.claims, "claim and finish, by processes and size"),
     "limiter": (limiter.checks, "a check of the budget against PING"),
     "start": (start.commands, "gscd --help and gscd status against a bare click program"),
+    "questions": (questions.answered, "an analyst's questions of docs/data.md beside 10 million rows"),
     "growth": (growth.large, "146,000 days planned; 10 million rows there"),
 }
 

@@ -1,0 +1,1 @@
+DELETE FROM {sums} WHERE site_id = %(site_id)s
