@@ -43,6 +43,21 @@ pip_in() {
     quietly env PIP_USER=0 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 "$venv/bin/python" -m pip "$@"
 }
 
+# pip_locked VENV NAME... -- WORDS...: what scripts/locked/NAME.txt list, nothing whose hash does not stand there; then
+# gscd itself, which the words name, built by what is locked too. A name of its own for each variable: sh has one scope.
+pip_locked() {
+    locked_venv=$1 locked_files=
+    shift
+    while [ "$1" != -- ]; do
+        locked_files="$locked_files --requirement scripts/locked/$1.txt"
+        shift
+    done
+    shift
+    # shellcheck disable=SC2086 # several words
+    pip_in "$locked_venv" install --require-hashes --requirement scripts/locked/build.txt $locked_files &&
+        pip_in "$locked_venv" install --no-deps --no-build-isolation "$@"
+}
+
 # make_venv VENV PYTHON: an environment with pip, also where Debian's python3-venv (ensurepip) is not installed.
 # Then pip comes from a pip on this machine, or else as a wheel from the package index.
 make_venv() {
@@ -64,14 +79,15 @@ install_checkout() {
         say "making .venv with $python"
         make_venv .venv "$python" || die 69 "could not make .venv with $python"
     fi
-    wanted=$(cat setup.cfg pyproject.toml scripts/constraints.txt scripts/lib.sh | cksum)
+    wanted=$(cat setup.cfg pyproject.toml scripts/locked/*.txt scripts/lib.sh | cksum)
     missing=
     for extra in "$@"; do
         [ "$(cat ".venv/.has-$extra" 2>/dev/null)" = "$wanted" ] || missing="$missing,$extra"
     done
     [ -n "$missing" ] || return 0
     say "installing gscd[${missing#,}] into .venv"
-    pip_in .venv install --constraint scripts/constraints.txt --editable ".[${missing#,}]" ||
+    # shellcheck disable=SC2046 # several words
+    pip_locked .venv gscd $(printf '%s' "$missing" | tr ',' ' ') -- --editable . ||
         die 69 "pip could not install what is needed (see above)"
     for extra in "$@"; do
         printf '%s\n' "$wanted" >".venv/.has-$extra"

@@ -54,8 +54,9 @@ def pids(machine: Machine) -> set[int]:
 
 
 def sql(machine: Machine, question: str) -> str:
-    """As the daemon's user, who is also the role."""
-    return machine.run("runuser", "-u", "gscd", "--", "psql", "-d", "gsc", "-XAtc", question)
+    """As the daemon's user, who is also the role. (`runuser` tells the journal, and waits for one that hangs.)"""
+    user = ("setpriv", "--reuid=gscd", "--regid=gscd", "--init-groups")
+    return machine.run(*user, "psql", "-d", "gsc", "-XAtc", question)
 
 
 def is_still(machine: Machine) -> bool:
@@ -63,6 +64,55 @@ def is_still(machine: Machine) -> bool:
     before = pids(machine)
     time.sleep(0.5)
     return pids(machine) == before
+
+
+def sync(machine: Machine, first: str, last: str) -> None:
+    machine.run("gscd", "sync", "range", "--from", first, "--to", last)
+
+
+def published(machine: Machine, first: str, last: str) -> int:
+    """Days of the main report."""
+    days = f"report = 'query_page' AND date BETWEEN '{first}' AND '{last}'"
+    return int(sql(machine, f"SELECT count(*) FROM gsc.days WHERE {days}"))
+
+
+class UnitMemory:
+    """What the kernel allows the unit, in either kind of cgroups; see the kernel's cgroup-v1 and -v2 pages."""
+
+    KINDS = (
+        ("/sys/fs/cgroup", "memory.max", "memory.current", "memory.events"),
+        ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "memory.oom_control"),
+    )
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine, group = machine, machine.show("ControlGroup")
+        for home, *files in self.KINDS:
+            self.limit, self.usage, self.events = (f"{home}{group}/{file}" for file in files)
+            if machine.ended("test", "-e", self.limit).returncode == 0:
+                self.before = machine.run("cat", self.limit)
+                return
+        pytest.skip("the kernel counts no memory for this machine's units")
+
+    def tighten(self) -> bool:
+        """A megabyte less than is used; the kernel takes back what it can before it kills (or refuses to)."""
+        used = int(self.machine.run("cat", self.usage))
+        self._write(used - 1024 * 1024)
+        return False
+
+    def loosen(self) -> None:
+        self._write(self.before)
+
+    def kills(self) -> int:
+        counts = dict(line.split() for line in self.machine.run("cat", self.events).splitlines())
+        return int(counts["oom_kill"])
+
+    def _write(self, limit: int | str) -> None:
+        self.machine.ended("sh", "-c", f"echo {limit} >{self.limit}")
+
+
+def worker_of(machine: Machine) -> int:
+    """The pid of one worker."""
+    return int(json.loads(machine.ended("gscd", "status", "--json").stdout)["workers"][0]["pid"])
 
 
 def restarts(machine: Machine) -> int:
@@ -151,6 +201,60 @@ def test_the_commands_of_the_operator_work_beside_it(installed: Machine) -> None
 def test_the_journal_can_be_searched_by_its_fields(installed: Machine) -> None:
     found = installed.run("journalctl", "--unit=gscd", "--output=json", "EVENT=day.published")
     assert {json.loads(line)["SITE"] for line in found.splitlines()} == {SITE}
+
+
+def test_the_journal_tells_what_one_worker_said(installed: Machine) -> None:
+    found = installed.run("journalctl", "--unit=gscd", "--output=json", "EVENT=day.published")
+    workers = {json.loads(line)["WORKER_ID"] for line in found.splitlines()}
+    for worker in workers:
+        said = [
+            json.loads(line) for line in installed.run("journalctl", "-o", "json", f"WORKER_ID={worker}").splitlines()
+        ]
+        assert {record["WORKER_ID"] for record in said} == {worker}
+        assert {"day.published"} <= {record["EVENT"] for record in said}
+        assert {record["SYSLOG_IDENTIFIER"] for record in said} == {"gscd"}
+    assert workers
+
+
+def test_stopping_postgres_does_not_stop_it(installed: Machine) -> None:
+    before = (installed.show("MainPID"), restarts(installed), pids(installed))
+    installed.run("systemctl", "stop", "postgresql")
+    sync(installed, "2026-05-01", "2026-05-02")
+    installed.wait_until("status says so", lambda: "Postgres is away" in installed.ended("gscd", "status").stdout)
+    assert installed.show("ActiveState") == "active"
+    installed.run("systemctl", "start", "postgresql")
+    installed.wait_until("it goes on by itself", lambda: published(installed, "2026-05-01", "2026-05-02") == 2)
+    assert (installed.show("MainPID"), restarts(installed), pids(installed)) == before
+
+
+def test_a_journald_that_hangs_holds_nothing_up(installed: Machine) -> None:
+    before = (installed.show("MainPID"), restarts(installed), pids(installed))
+    installed.run("systemctl", "kill", "--signal=STOP", "systemd-journald")
+    try:
+        sync(installed, "2026-04-01", "2026-04-20")  # more records than the journal's socket takes
+        installed.wait_until("it is published", lambda: published(installed, "2026-04-01", "2026-04-20") == 20)
+        assert installed.ended("gscd", "halt", "--wait").returncode == 0
+        assert installed.ended("gscd", "resume").returncode == 0
+        installed.wait_until("it goes on", lambda: installed.show("StatusText") == "running")
+    finally:
+        installed.run("systemctl", "kill", "--signal=CONT", "systemd-journald")
+    assert (installed.show("MainPID"), restarts(installed), pids(installed)) == before
+
+
+def test_a_worker_killed_for_memory_leaves_the_others_alive(installed: Machine) -> None:
+    memory = UnitMemory(installed)
+    main, count, before = installed.show("MainPID"), restarts(installed), pids(installed)
+    victim = worker_of(installed)
+    installed.run("choom", "--pid", str(victim), "--adjust", "1000")
+    sync(installed, "2026-02-01", "2026-02-20")  # who works wants memory
+    installed.wait_until("the kernel kills", lambda: memory.tighten() or victim not in pids(installed))
+    memory.loosen()
+    assert memory.kills() >= 1
+    installed.wait_until("another worker is there", lambda: len(pids(installed)) == len(before))
+    assert (installed.show("MainPID"), restarts(installed), installed.show("ActiveState")) == (main, count, "active")
+    assert before - pids(installed) == {victim}
+    sync(installed, "2026-03-01", "2026-03-02")
+    installed.wait_until("it works on", lambda: published(installed, "2026-03-01", "2026-03-02") == 2)
 
 
 def test_a_reload_puts_settings_in_force_under_the_same_supervisor(installed: Machine) -> None:
