@@ -13,6 +13,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from gsc_daemon import failpoint
+
 _PR_SET_PDEATHSIG: Final = 1
 IGNORED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE)
 
@@ -61,6 +63,7 @@ class Child:
         self._line.settimeout(timeout)
         try:
             received = self._line.recv(65536)
+            failpoint.hit("order.heard", OSError)
         except (TimeoutError, BlockingIOError):
             return
         except OSError:
@@ -91,7 +94,9 @@ class Child:
         line = json.dumps({"say": word, **fields}).encode() + b"\n"
         with self._saying:
             try:
+                failpoint.hit("word.before", OSError)
                 self._line.sendall(line)
+                failpoint.hit("word.after", OSError)
             except OSError:
                 os._exit(0)
 

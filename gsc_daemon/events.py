@@ -67,6 +67,7 @@ EVENTS: Final[dict[str, EventSpec]] = {
     "daemon.halted": _spec(Level.WARNING, "halted: {reason}. `gscd resume` goes on", "reason"),
     "daemon.resumed": _spec(Level.INFO, "resumed"),
     "daemon.reloaded": _spec(Level.INFO, "settings read again: {reason}", "reason"),
+    "daemon.failpoints": _spec(Level.WARNING, "GSCD_FAILPOINTS is set: this is a test and no normal run"),
     "daemon.reload_refused": _spec(Level.ERROR, "the old settings stay in force: {reason}", "reason"),
     "daemon.memory": _spec(
         Level.DEBUG,
@@ -127,6 +128,9 @@ EVENTS: Final[dict[str, EventSpec]] = {
         uptime="seconds that it lived",
     ),
     "worker.hung": _spec(Level.WARNING, "{role} {slot} (pid {pid}) is killed: {reason}", "role slot pid reason"),
+    "worker.unforked": _spec(
+        Level.WARNING, "{role} {slot} could not be started and is tried again: {reason}", "role slot reason"
+    ),
     "worker.batch": _spec(
         Level.DEBUG,
         "batch of {batch_size} in {duration} s: {status}",

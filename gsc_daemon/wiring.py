@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from gsc_daemon import halt, journal
+from gsc_daemon import failpoint, halt, journal
 from gsc_daemon.budget import RateLimits
 from gsc_daemon.budget import make_budget as budget_for
 from gsc_daemon.child import Child
@@ -100,9 +100,9 @@ class Daemon:
         """The children that the supervisor keeps alive."""
         workers = self.settings.workers
         return (
-            Role("coordinator", self._coordinate, 1, STALE_SECONDS),
-            Role("reporter", self._report, 1, STALE_SECONDS),
-            Role("worker", self._work, workers.max_concurrency, workers.lease_seconds),
+            Role("coordinator", self._coordinate, 1, failpoint.patience(STALE_SECONDS)),
+            Role("reporter", self._report, 1, failpoint.patience(STALE_SECONDS)),
+            Role("worker", self._work, workers.max_concurrency, failpoint.patience(workers.lease_seconds)),
         )
 
     def _coordinate(self, child: Child) -> int:
@@ -110,7 +110,7 @@ class Daemon:
         workers = self.settings.workers
         return Coordinator(
             child,
-            lambda: open_ledger(self.settings, patience=CHILD_PATIENCE),
+            lambda: open_ledger(self.settings, patience=failpoint.patience(CHILD_PATIENCE)),
             clock=SystemClock(),
             wanted=wanted_plan(self.settings),
             ready_target=READY_BATCHES * workers.max_concurrency * workers.batch_size,
@@ -131,7 +131,9 @@ class Daemon:
             clock=SystemClock(),
             run_id=self.run_id,
             limits=Limits(
-                settings.workers.batch_size, settings.workers.max_in_flight, float(settings.workers.lease_seconds)
+                settings.workers.batch_size,
+                settings.workers.max_in_flight,
+                failpoint.patience(settings.workers.lease_seconds),
             ),
             reports={report.name: report for report in (*BUILT_IN_REPORTS, *settings.reports)},
             halt_present=lambda: halt.present(settings.halt.file),
@@ -139,7 +141,7 @@ class Daemon:
         ).run()
 
     def _steps(self) -> Steps:
-        ledger = open_ledger(self.settings, patience=CHILD_PATIENCE)
+        ledger = open_ledger(self.settings, patience=failpoint.patience(CHILD_PATIENCE))
         return Steps(ledger, make_budget(self.settings, ledger), make_source(self.settings), make_sink(self.settings))
 
 

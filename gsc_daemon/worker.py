@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from gsc_daemon import failpoint
 from gsc_daemon.child import Child, Message
 from gsc_daemon.clock import Clock
 from gsc_daemon.errors import ConfigError, GscdError, LedgerUnavailable, SinkUnavailable, SourceError
@@ -150,7 +151,7 @@ class Worker:
                 changed = ledger.seed(self.run_id, sink.highest_token(), sink.receipts_since(ledger.token))
                 emit("ledger.seeded", days=changed)
         except SinkUnavailable as error:
-            self._prepare_at = now + SERVICE_RETRY
+            self._prepare_at = now + failpoint.patience(SERVICE_RETRY)
             self.pipeline.services.away("sink", error)
         else:
             self._prepared = True
@@ -161,7 +162,7 @@ class Worker:
         now = self.clock.monotonic()
         if now < self._chores_at:
             return
-        self._chores_at = now + CHORES_EVERY
+        self._chores_at = now + failpoint.patience(CHORES_EVERY)
         self._list_sites()
         if now > self._busy_at + QUIET:
             self._roll_up()

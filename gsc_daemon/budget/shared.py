@@ -19,6 +19,7 @@ from redis import exceptions
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from gsc_daemon import failpoint
 from gsc_daemon.budget.rules import Rules
 from gsc_daemon.budget.windows import Forgotten, Full, PastSend, Taken, Used
 from gsc_daemon.errors import BudgetUnavailable
@@ -26,6 +27,7 @@ from gsc_daemon.errors import BudgetUnavailable
 TIMEOUT: Final = 0.25  # seconds until a Redis that hangs counts as away
 KEYS: Final = ("gscd:{budget}:epoch",)  # tells a cluster where the script runs; all other keys share the hash tag
 SCRIPT: Final = resources.files("gsc_daemon.budget").joinpath("windows.lua").read_text(encoding="utf-8")
+CHANGES: Final = ("take", "fill", "slow")
 _SET_EVICTION: Final = "Give it more memory, and set maxmemory-policy to noeviction"
 
 
@@ -92,7 +94,12 @@ class RedisWindows:
             if self._script is None:
                 self._connect()
             assert self._script is not None
-            return self._script(keys=KEYS, args=(verb, *self._figures, *words))
+            if verb in CHANGES:
+                failpoint.hit(f"budget.{verb}.before", exceptions.ConnectionError)
+            answer = self._script(keys=KEYS, args=(verb, *self._figures, *words))
+            if verb in CHANGES:
+                failpoint.hit(f"budget.{verb}.after", exceptions.ConnectionError)
+            return answer
         except (exceptions.RedisError, exceptions.RedisClusterException, OSError) as error:
             self._unavailable(error)
 

@@ -39,9 +39,9 @@ class Care(Store):
     def prune(self) -> None:
         now = self._now()
         for what, kept in (("sends", SEND_KEPT), ("batches", BATCH_KEPT), ("history", HISTORY_KEPT)):
-            with self._db.write():
+            with self._db.write("prune"):
                 self._run(f"prune.{what}", before=now - round(kept * 1000), limit=PRUNED_AT_ONCE)
-        with self._db.write():
+        with self._db.write("prune"):
             self._run("prune.workers", before=now - round(HISTORY_KEPT * 1000))
 
     def snapshot(self, target: Path) -> None:

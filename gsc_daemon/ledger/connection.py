@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from gsc_daemon import failpoint
 from gsc_daemon.errors import GscdError, LedgerCorrupt, LedgerUnavailable, NotPermitted
 
 T = TypeVar("T")
@@ -90,11 +91,11 @@ class Connection:
     # transactions
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[None]:
-        """A writing transaction: all of it, or nothing if anything is raised."""
+    def write(self, verb: str) -> Iterator[None]:
+        """A writing transaction: all of it, or nothing if anything is raised. ``verb`` names it for failpoints."""
         if self.read_only:
             raise LedgerUnavailable(f"the ledger {self.path} was opened for reading only")
-        with self._transaction(lambda: self._sqlite.execute("BEGIN IMMEDIATE")):
+        with self._transaction(lambda: self._sqlite.execute("BEGIN IMMEDIATE"), verb):
             yield
 
     @contextlib.contextmanager
@@ -113,18 +114,25 @@ class Connection:
             raise
 
     @contextlib.contextmanager
-    def _transaction(self, begin: Callable[[], object]) -> Iterator[None]:
+    def _transaction(self, begin: Callable[[], object], verb: str = "") -> Iterator[None]:
         with self.translated():
             self.retried(begin)
         try:
             yield
             with self.translated():
-                self.retried(lambda: self._sqlite.execute("COMMIT"))
+                self._commit(verb)
         except BaseException:
             with contextlib.suppress(sqlite3.Error):
                 if self._sqlite.in_transaction:
                     self._sqlite.execute("ROLLBACK")
             raise
+
+    def _commit(self, verb: str) -> None:
+        if verb:
+            failpoint.hit(f"ledger.{verb}.before", sqlite3.OperationalError)
+        self.retried(lambda: self._sqlite.execute("COMMIT"))
+        if verb:
+            failpoint.hit(f"ledger.{verb}.after", sqlite3.OperationalError)
 
     def checkpoint(self, patience_ms: int) -> None:
         """Write the WAL back and truncate it, if no reader or writer is in the way for longer than that."""

@@ -23,13 +23,13 @@ class Freshness(Store):
         now = self._now()
         told = newest.isoformat() if newest else None
         due = now + round(again_seconds * 1000)
-        with self._db.write():
+        with self._db.write("note_final"):
             self._site_ids([site])
             self._run("frontier.note", site=site, search_type=search_type, newest=told, now=now, due=due)
 
     def probe_failed(self, site: str, search_type: str, retry_seconds: float) -> None:
         due = self._now() + round(retry_seconds * 1000)
-        with self._db.write():
+        with self._db.write("probe_failed"):
             self._site_ids([site])
             self._run("frontier.failed", site=site, search_type=search_type, due=due)
 
@@ -39,7 +39,7 @@ class Freshness(Store):
         now = self._now()
         wanted = {"sites": sites, "reports": reports, "search_types": search_types}
         changed = []
-        with self._db.write():
+        with self._db.write("watch"):
             for site_id, site, seen, moved, watched, stalled, newest in self._all(
                 "watch", **{name: json.dumps(list(values)) for name, values in wanted.items()}
             ):

@@ -27,7 +27,7 @@ class Leasing(Publishing):
         refusal = self._refusal(max_in_flight, run_id)  # looked at first: most claims of an idle worker end here
         if refusal is not None:
             return refusal
-        with self._db.write():
+        with self._db.write("take_batch"):
             refusal = self._refusal(max_in_flight, run_id)
             if refusal is not None:
                 return refusal
@@ -92,7 +92,7 @@ class Leasing(Publishing):
     def start_items(self, token: int, item_ids: Sequence[int], sends: Sequence[Send], lease_seconds: float) -> None:
         now = self._now()
         listed = sorted(set(item_ids))
-        with self._db.write():
+        with self._db.write("start_items"):
             started = self._run(
                 "start_items",
                 token=token,
@@ -114,13 +114,13 @@ class Leasing(Publishing):
         return Pace(*row) if row else Pace()
 
     def save_pace(self, credential: str, pace: Pace) -> None:
-        with self._db.write():
+        with self._db.write("save_pace"):
             self._run("pace.save", credential=credential, qpm=pace.qpm, changed_ms=pace.changed_ms)
 
     # 6 submit
 
     def add_next_item(self, token: int, item_id: int) -> Item:
-        with self._db.write():
+        with self._db.write("add_next_item"):
             added = self._value("add_next_item", token=token, item_id=item_id, rows=ROWS_PER_RESPONSE, now=self._now())
             if added is None:
                 raise LeaseLost(f"item {item_id} is not leased under token {token}: {NEWER}")
@@ -130,7 +130,7 @@ class Leasing(Publishing):
 
     def submit_results(self, token: int, receipt: Receipt, *, adopted: bool = False) -> None:
         day = receipt.day
-        with self._db.write():
+        with self._db.write("submit_results"):
             held = self._one("submit_results.held", token=token, **columns(day))
             if held is None:
                 raise LeaseLost(f"token {token} does not hold it: {NEWER}", site=day.site, date=day.date)
@@ -141,7 +141,7 @@ class Leasing(Publishing):
             self._publish(day_id, receipt, token=token, synthesize=adopted)
 
     def note_batch(self, worker_id: int, token: int, site: str, queries: int, seconds: float, status: str) -> None:
-        with self._db.write():
+        with self._db.write("note_batch"):
             self._run(
                 "note_batch",
                 now=self._now(),

@@ -88,7 +88,7 @@ def _migrate(connection: Connection, ledger_id: str, *, create: bool) -> None:
         raise ConfigError(
             f"the ledger {connection.path} is of an older gscd", hint="Start the daemon, which brings it up to date"
         )
-    with connection.write():
+    with connection.write("migrate"):
         version = _version(connection, create=create)
         for number, text in migrations():
             if number > version:

@@ -87,7 +87,7 @@ class Planning(Store):
         for one in wanted:  # all of it before the transaction: whoever makes it may ask the ledger
             groups.setdefault(one.day[:3], []).append(one)
         tally = Tally()
-        with self._db.write():
+        with self._db.write("add_days"):
             ids = self._site_ids(dict.fromkeys(site for site, _, _ in groups))
             for (site, report, search_type), days in groups.items():
                 self._add_group(ids[site], report, search_type, days, tally)
@@ -142,7 +142,7 @@ class Planning(Store):
     def cancel_days(self, site: str | None, first: dt.date | None, last: dt.date | None) -> int:
         chosen = span(site, first, last)
         now = self._now()
-        with self._db.write():
+        with self._db.write("cancel_days"):
             days = [day_id for (day_id,) in self._all("cancel_days.choose", **chosen)]
             listed = as_list(days)
             self._run("cancel_days.items", days=listed, now=now)
@@ -163,7 +163,7 @@ class Planning(Store):
     def top_up(self, ready_target: int, max_queue_size: int) -> int:
         if self._room(ready_target, max_queue_size) <= 0:  # looked at first, since it is asked ten times a second
             return 0
-        with self._db.write():
+        with self._db.write("top_up"):
             room = self._room(ready_target, max_queue_size)
             days = self._choose(room) if room > 0 else []
             listed, now = as_list(days), self._now()
@@ -213,7 +213,7 @@ class Planning(Store):
         now = self._now()
         if self._one("promote.due", now=now) is None:
             return 0
-        with self._db.write():
+        with self._db.write("promote"):
             woken = self._run("promote.items", now=now)
             self._run("promote.sites", now=now)
         return woken
@@ -221,7 +221,7 @@ class Planning(Store):
     # by hand
 
     def requeue_quarantined(self, site: str | None, first: dt.date | None, last: dt.date | None) -> int:
-        with self._db.write():
+        with self._db.write("requeue_quarantined"):
             days = [day_id for (day_id,) in self._all("requeue_quarantined.choose", **span(site, first, last))]
             self._retract(days)
             self._run("requeue_quarantined", days=as_list(days), now=self._now())
@@ -239,7 +239,7 @@ class Planning(Store):
         }
         if self._one("ask_again.due", **asked) is None:
             return 0
-        with self._db.write():
+        with self._db.write("ask_again"):
             days = [day_id for (day_id,) in self._all("ask_again.due", **asked)]
             self._retract(days)
             self._run("ask_again.plan", days=as_list(days), priority=int(Priority.RECENT), now=now)
@@ -258,7 +258,7 @@ class Planning(Store):
 
     def _cancel(self, choose: str, chosen: Mapping[str, Any]) -> int:
         now = self._now()
-        with self._db.write():
+        with self._db.write("end_histories"):
             days = [day_id for (day_id,) in self._all(choose, **chosen)]
             self._run("cancel_days.items", days=as_list(days), now=now)
             self._run("cancel_days.days", days=as_list(days), now=now)
@@ -267,7 +267,7 @@ class Planning(Store):
     def mark_missing(self, days: Iterable[Day]) -> int:
         listed = list(days)
         now = self._now()
-        with self._db.write():
+        with self._db.write("mark_missing"):
             missing = [row[0] for day in listed if (row := self._one("mark_missing.find", **columns(day)))]
             self._run("mark_missing.items", days=as_list(missing))
             self._run("mark_missing.days", days=as_list(missing), now=now)

@@ -24,9 +24,9 @@ class Publishing(Store):
         changed = 0
         stream = iter(receipts)
         while chunk := list(islice(stream, SEED_CHUNK)):
-            with self._db.write():
+            with self._db.write("seed"):
                 changed += self._seed_chunk(chunk)
-        with self._db.write():
+        with self._db.write("seed_done"):
             self._run("seed.token", token=max_token)
             self._run("seed.note", run_id=run_id)
         return changed

@@ -30,7 +30,7 @@ class Returning(Store):
         listed = None if item_ids is None else as_list(item_ids)
         if self._one("requeue_batch.held", token=token, items=listed) is None:
             return 0
-        with self._db.write():
+        with self._db.write("requeue_batch"):
             rows = self._all("requeue_batch.days", token=token, items=listed)
             days = as_list([day_id for day_id, _ in rows])
             self._run(
@@ -57,7 +57,7 @@ class Returning(Store):
     # processes
 
     def register_worker(self, identity: WorkerIdentity, run_id: str) -> int:
-        with self._db.write():
+        with self._db.write("register_worker"):
             row = self._one(
                 "register_worker",
                 run_id=run_id,
@@ -71,7 +71,7 @@ class Returning(Store):
         return int(row[0])
 
     def retire_worker(self, worker_id: int, note: str) -> int:
-        with self._db.write():
+        with self._db.write("retire_worker"):
             return self._retire(worker_id, note)
 
     def _retire(self, worker_id: int, note: str) -> int:
@@ -88,7 +88,7 @@ class Returning(Store):
 
     def release_dead(self, pid: int, pid_start: int) -> int:
         items = 0
-        with self._db.write():
+        with self._db.write("release_dead"):
             for (worker_id,) in self._all("release_dead.workers", pid=pid, pid_start=pid_start):
                 items += self._release(worker_id, f"worker {worker_id} (pid {pid}) died while it fetched this day")
                 self._run("retire_worker", worker_id=worker_id, note="died", now=self._now())

@@ -16,7 +16,7 @@ class Sites(Store):
 
     def save_sites(self, credential: str, entries: Sequence[SiteEntry]) -> None:
         listed = {entry.site: entry.permission for entry in entries}
-        with self._db.write():
+        with self._db.write("save_sites"):
             for (site,) in self._all("save_sites.listed", credential=credential):
                 if site not in listed:
                     self._run("save_sites.lost", site=site)
@@ -24,11 +24,11 @@ class Sites(Store):
                 self._run("save_sites", site=site, credential=credential, permission=permission)
 
     def ensure_sites(self, sites: Sequence[str]) -> None:
-        with self._db.write():
+        with self._db.write("ensure_sites"):
             self._site_ids(sites)
 
     def park_site(self, site: str, reason: str, until_ms: int | None) -> None:
-        with self._db.write():
+        with self._db.write("park_site"):
             self._park(site, reason, until_ms)
 
     def _park(self, site: str, reason: str, until_ms: int | None) -> None:
@@ -38,7 +38,7 @@ class Sites(Store):
 
     def load_refused(self, site: str, reason: str, seconds: float, next_day_ms: int) -> int:
         now = self._now()
-        with self._db.write():
+        with self._db.write("load_refused"):
             self._site_ids([site])
             last = int(self._value("load_refused.last", site=site))
             if now < last:  # the other answers of the batch that was refused
@@ -50,11 +50,11 @@ class Sites(Store):
         return until
 
     def unpark_site(self, site: str) -> bool:
-        with self._db.write():
+        with self._db.write("unpark_site"):
             return self._run("unpark_site", site=site) > 0
 
     def forget_site(self, site: str) -> int:
-        with self._db.write():
+        with self._db.write("forget_site"):
             days = int(self._value("forget_site.days", site=site))
             self._run("forget_site.items", site=site)
             self._run("forget_site", site=site)
@@ -67,24 +67,24 @@ class Sites(Store):
         now, every_ms = self._now(), round(every_seconds * 1000)
         if self._value("chore.due", name=name, now=now, every=every_ms) == 0:
             return False
-        with self._db.write():
+        with self._db.write("claim_chore"):
             if self._value("chore.due", name=name, now=now, every=every_ms) == 0:
                 return False
             self._run("chore.set", name=name, due=now + every_ms)
         return True
 
     def chore_failed(self, name: str, retry_seconds: float) -> None:
-        with self._db.write():
+        with self._db.write("chore_failed"):
             self._run("chore.set", name=name, due=self._now() + round(retry_seconds * 1000))
 
     # halt
 
     def halt(self, reason: str, by: str) -> None:
-        with self._db.write():
+        with self._db.write("halt"):
             self._run("halt", reason=reason, by=by, now=self._now())
 
     def resume(self, by: str) -> None:
-        with self._db.write():
+        with self._db.write("resume"):
             self._run("halt.resume", by=by, now=self._now())
 
     def halt_state(self) -> HaltState:
@@ -96,13 +96,13 @@ class Sites(Store):
     # trouble with services
 
     def note_outage(self, service: str, note: str) -> None:
-        with self._db.write():
+        with self._db.write("note_outage"):
             self._run("outage.note", service=service, note=note, now=self._now())
 
     def clear_outage(self, service: str) -> None:
         if service not in self.outages():
             return
-        with self._db.write():
+        with self._db.write("clear_outage"):
             self._run("outage.clear", service=service)
 
     def outages(self) -> Mapping[str, tuple[int, str]]:

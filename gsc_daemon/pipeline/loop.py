@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from gsc_daemon import plan
+from gsc_daemon import failpoint, plan
 from gsc_daemon.clock import Clock, pacific_today
 from gsc_daemon.errors import (
     BudgetUnavailable,
@@ -229,7 +229,9 @@ class Pipeline:
         )
 
     def _deliver(self, query: Query, result: Response | GscdError) -> None:
+        failpoint.hit("source.deliver.before")
         self.arrivals.put(Arrival(query, result, self.clock.monotonic()))
+        failpoint.hit("source.deliver.after")
 
     # 5: answers
 
@@ -384,7 +386,7 @@ class Pipeline:
         if self.halted():
             return  # the halt cut the connection, not the service
         self.services.away(service, error)
-        self._wait_to_claim(SERVICE_RETRY)
+        self._wait_to_claim(failpoint.patience(SERVICE_RETRY))
 
     def _wait_to_claim(self, seconds: float) -> None:
         self._next_claim = self.clock.monotonic() + seconds * random.uniform(1.0, 1.1)

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import psycopg
 from psycopg import errors, rows, sql
 
+from gsc_daemon import failpoint
 from gsc_daemon.errors import ConfigError
 from gsc_daemon.sink.line import Connection
 from gsc_daemon.sink.statements import statement
@@ -86,6 +88,8 @@ def migrate(connection: Connection, schema: str) -> None:
     try:
         with connection.transaction():
             _apply(connection, schema)
+            failpoint.hit("sink.migrate.before", psycopg.OperationalError)
+        failpoint.hit("sink.migrate.after", psycopg.OperationalError)
     except (errors.InsufficientPrivilege, errors.InvalidSchemaName) as error:
         raise _may_not(server, schema) from error
 

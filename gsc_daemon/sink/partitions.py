@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 
+import psycopg
 from psycopg import sql
 
+from gsc_daemon import failpoint
 from gsc_daemon.sink.line import Connection
 from gsc_daemon.sink.statements import Relation, statement
 
@@ -31,6 +33,8 @@ class Partitions:
                 connection.execute(statement("lock_structure"))
                 if not _is_there(connection, relation, name):
                     _make(connection, relation, name, first)
+                failpoint.hit("sink.partition.before", psycopg.OperationalError)
+            failpoint.hit("sink.partition.after", psycopg.OperationalError)
         self._there.add((relation.report, first))
 
 

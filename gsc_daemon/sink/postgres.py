@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 import psycopg
 from psycopg import errors, sql
 
+from gsc_daemon import failpoint
 from gsc_daemon.errors import ConfigError, SourceError
 from gsc_daemon.model import Day, Held, Publication, Receipt, Row, SinkFacts
 from gsc_daemon.sink import audit, rollup
@@ -57,7 +58,9 @@ class PostgresSink:
     def own(self, ledger_id: str, *, take_over: bool = False) -> None:
         """One ledger feeds one sink: record its id. Raises `ConfigError` for another ledger's sink."""
         with self._line.work() as connection:
+            failpoint.hit("sink.own.before", psycopg.OperationalError)
             connection.execute(statement("own"), {"ledger_id": ledger_id, "take_over": take_over})
+            failpoint.hit("sink.own.after", psycopg.OperationalError)
             owner = _value(connection, statement("owner"))
         if owner != ledger_id:
             raise ConfigError(
@@ -139,7 +142,11 @@ class PostgresSink:
         with connection.transaction():
             writer = DayWriter(connection, relation, _hold_site(connection, day.site), publication)
             writer.lock(self._ledger_id)
-            return writer.write(rows())
+            failpoint.hit("sink.publish.locked", psycopg.OperationalError)
+            published = writer.write(rows())
+            failpoint.hit("sink.publish.before", psycopg.OperationalError)
+        failpoint.hit("sink.publish.after", psycopg.OperationalError)
+        return published
 
     def _try_twice(self, work: Callable[[], T]) -> T:
         """Once more for what does not happen twice: a deadlock, or a partition that somebody removed."""
@@ -194,6 +201,8 @@ class PostgresSink:
                 for relation in RELATIONS.values():
                     deleted += connection.execute(statement("forget_rows", rows=relation.rows), values).rowcount
                 connection.execute(statement("forget_site"), values)
+            failpoint.hit("sink.forget.before", psycopg.OperationalError)
+        failpoint.hit("sink.forget.after", psycopg.OperationalError)
         return deleted
 
     # leaving

@@ -18,7 +18,7 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from gsc_daemon import __version__
+from gsc_daemon import __version__, failpoint
 from gsc_daemon.settings.values import is_loopback
 from gsc_daemon.source.body import NotWhole, inflate
 from gsc_daemon.source.flights import Flight
@@ -158,9 +158,11 @@ class Lines:
         flight.check()
         _flying.flight = flight
         try:
+            failpoint.hit("source.exchange.before", requests.ConnectionError)
             with self._session(url).request(
                 method, url, data=body, headers=headers, stream=True, allow_redirects=False, timeout=self._timeout
             ) as response:
+                failpoint.hit("source.exchange.after", requests.ConnectionError)
                 yield Incoming(response)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             flight.check()

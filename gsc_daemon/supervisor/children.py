@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from gsc_daemon import failpoint
 from gsc_daemon.child import Child, Message
 from gsc_daemon.clock import Clock
 from gsc_daemon.errors import Exit, GscdError
@@ -22,6 +23,7 @@ from gsc_daemon.process import pid_start
 from gsc_daemon.supervisor.slots import Role, Slot
 
 BOOT_SECONDS: Final = 30.0  # from fork to a child's first word
+FORK_RETRY: Final = 1.0
 ABORT_SECONDS: Final = 2.0  # for the stacks of a hung child, then SIGKILL
 WATCHED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD)
 
@@ -70,7 +72,16 @@ class Children:
         ours, theirs = socket.socketpair()
         role, parent = self.roles[slot.role], os.getpid()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
-        pid = os.fork()
+        try:
+            failpoint.hit("fork.before", BlockingIOError)
+            pid = os.fork()
+        except OSError as error:  # no memory or no process left for now
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            ours.close()
+            theirs.close()
+            slot.fork_at = self.clock.monotonic() + FORK_RETRY
+            emit("worker.unforked", role=slot.role, slot=slot.number, reason=str(error))
+            return
         if pid == 0:
             ours.close()
             self._become(role, Child(role.name, slot.number, theirs, parent, halted=halted))
@@ -81,6 +92,7 @@ class Children:
         slot.pid, slot.line, slot.useful = pid, ours, False
         slot.forked_at = slot.beat_at = self.clock.monotonic()
         self.selector.register(ours, selectors.EVENT_READ, slot)
+        failpoint.hit("fork.after")
 
     def _become(self, role: Role, child: Child) -> None:
         """In the child: never returns. No exit handler and no thread of a library holds up its end."""
@@ -91,6 +103,7 @@ class Children:
                     slot.line.close()
             self.selector.close()
             child.settle()
+            failpoint.hit("fork.child", OSError)
             code = role.run(child)
         except GscdError as error:
             child.say("fault", text=str(error))
@@ -115,7 +128,9 @@ class Children:
         if slot.line is None:
             return
         try:
+            failpoint.hit("order.before", OSError)
             slot.line.send(json.dumps({"do": word, **fields}).encode() + b"\n")
+            failpoint.hit("order.after", OSError)
         except OSError as error:
             if error.errno in (errno.EAGAIN, errno.EWOULDBLOCK):
                 slot.kill_at = slot.kill_at or self.clock.monotonic()
@@ -158,7 +173,7 @@ class Children:
         """Kill whoever should have left or stopped by now; have those write their stacks who are silent."""
         now = self.clock.monotonic()
         for slot in self.living():
-            patience = self.roles[slot.role].stale_seconds if slot.ready else BOOT_SECONDS
+            patience = self.roles[slot.role].stale_seconds if slot.ready else failpoint.patience(BOOT_SECONDS)
             if slot.kill_at is not None and now >= slot.kill_at:
                 self._kill(slot)
             elif slot.kill_at is None and now - slot.beat_at > patience:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from gsc_daemon import __version__, halt
+from gsc_daemon import __version__, failpoint, halt
 from gsc_daemon.child import Message
 from gsc_daemon.clock import Clock
 from gsc_daemon.errors import Exit, GscdError
@@ -95,6 +95,8 @@ class Supervisor:
     def run(self) -> int:
         """The loop. Gives the exit code of the daemon."""
         self._watch_signals()
+        if failpoint.armed():
+            emit("daemon.failpoints")
         emit("daemon.started", pid=os.getpid(), version=__version__, run_id=self.daemon_file.run_id)
         while not (self.ending and not self.children.living()):
             for key, _ in self.selector.select(TICK):
@@ -132,6 +134,7 @@ class Supervisor:
             numbers = self._signals[0].recv(4096)
         except BlockingIOError:
             return
+        failpoint.hit("signal.received")
         for number in numbers:
             match number:
                 case signal.SIGTERM:

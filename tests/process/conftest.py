@@ -67,6 +67,8 @@ class Stage:
     sites: tuple[str, ...]
     offset_days: int = 0
     daemons: list[subprocess.Popen[str]] = field(default_factory=list)
+    variables: dict[str, str] = field(default_factory=dict)
+    last: dt.date = LAST
 
     def settings(
         self, *, workers: int = 3, batch_size: int = 4, transport: str = "parallel", sync: str = 'every = ""'
@@ -95,17 +97,27 @@ class Stage:
         self.offset_days = (date - pacific_today(SystemClock())).days
         self.emulator.configure(today=date, **config)
 
+    def span(self, days: int) -> tuple[str, ...]:
+        """The newest days, as options."""
+        return "--from", str(self.last - dt.timedelta(days=days - 1)), "--to", str(self.last)
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """Start a command and do not wait for it."""
+        return self._start(*words)
+
     def wanted(self, days: int, *more: str) -> None:
         """Put the newest days into the ledger."""
-        first = LAST - dt.timedelta(days=days - 1)
-        said = self.gscd("sync", "range", "--from", str(first), "--to", str(LAST), *more)
+        said = self.gscd("sync", "range", *self.span(days), *more)
         assert said.returncode == 0, said.stderr
 
     def daemon(self, *words: str) -> subprocess.Popen[str]:
         """Start `gscd run` in a session of its own; its words go to daemon.log."""
+        return self._start("run", *words)
+
+    def _start(self, *words: str) -> subprocess.Popen[str]:
         log = (self.folder / "daemon.log").open("a")
         process = subprocess.Popen(
-            self._command("run", *words), stderr=log, text=True, start_new_session=True, env=self._environment()
+            self._command(*words), stdout=log, stderr=log, text=True, start_new_session=True, env=self._environment()
         )
         log.close()
         self.daemons.append(process)
@@ -154,7 +166,7 @@ class Stage:
 
     def differences(self, days: int) -> list[str]:
         """Every difference between Postgres and the emulator's truth, day by day: rows, sums, and every value."""
-        first = LAST - dt.timedelta(days=days - 1)
+        first = self.last - dt.timedelta(days=days - 1)
         found = []
         sink = PostgresSink(self.dsn, "gsc")
         try:
@@ -165,7 +177,7 @@ class Stage:
         finally:
             sink.close()
         for site in self.sites:
-            for truth in self.emulator.truth(site, first, LAST):
+            for truth in self.emulator.truth(site, first, self.last):
                 day = held.pop((site, "query_page", truth["date"]), None)
                 totals = held.pop((site, "totals", truth["date"]), None)
                 if day is None or totals is None:
@@ -187,7 +199,7 @@ class Stage:
 
     def _environment(self) -> dict[str, str]:
         moved = {OFFSET: str(self.offset_days * 86_400)}
-        return {"PATH": os.environ["PATH"], "HOME": str(self.folder), **moved}
+        return {"PATH": os.environ["PATH"], "HOME": str(self.folder), **moved, **self.variables}
 
     def close(self) -> None:
         """Nobody outlives the test."""
@@ -222,14 +234,16 @@ def set_stage(tmp_path: Path, dsn: str, redis_url: str) -> Iterator[Callable[...
         def build(
             *,
             sites: tuple[str, ...] = (SITE,),
-            rows: int = 3_000,
+            rows: int | tuple[int, ...] = 3_000,
             dsn: str = dsn,
             redis: str = redis_url,
             about_sites: Mapping[str, Any] = types.MappingProxyType({}),
             **config: Any,
         ) -> Stage:
+            each = rows if isinstance(rows, tuple) else (rows,) * len(sites)
             specs = tuple(
-                SiteSpec(site_url=site, rows_per_day=rows, seed=seed, **about_sites) for seed, site in enumerate(sites)
+                SiteSpec(site_url=site, rows_per_day=count, seed=seed, **about_sites)
+                for seed, (site, count) in enumerate(zip(sites, each, strict=True))
             )
             settings = EmulatorConfig(sites=specs, site_qpm=60_000, user_qpm=60_000, **config)
             emulator = stack.enter_context(Emulator(settings, tmp_path))
