@@ -29,7 +29,6 @@ POINTS: Final = (
             "chore_failed",
             "claim_chore",
             "clear_outage",
-            "end_histories",
             "ensure_sites",
             "forget_site",
             "halt",

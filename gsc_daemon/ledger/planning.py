@@ -258,7 +258,7 @@ class Planning(Store):
 
     def _cancel(self, choose: str, chosen: Mapping[str, Any]) -> int:
         now = self._now()
-        with self._db.write("end_histories"):
+        with self._db.write("cancel_days"):
             days = [day_id for (day_id,) in self._all(choose, **chosen)]
             self._run("cancel_days.items", days=as_list(days), now=now)
             self._run("cancel_days.days", days=as_list(days), now=now)
