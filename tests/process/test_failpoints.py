@@ -1,6 +1,6 @@
 """Broken at every commit and hand-over, each way: nothing is lost, doubled or altered, and held days are left alone.
 
-`scripts/failpoints --times 50` does the same again and again, and reports.
+With GSCD_TEST_FAILPOINT_TIMES=50 it does the same again and again, and reports.
 """
 
 from __future__ import annotations
