@@ -19,9 +19,10 @@ from gsc_daemon.child import Child, Message
 from gsc_daemon.clock import Clock, pacific_today
 from gsc_daemon.errors import Exit, LedgerUnavailable
 from gsc_daemon.events import emit
-from gsc_daemon.model import QueueCounts, Report, SiteProgress, WorkerIdentity
+from gsc_daemon.model import QueueCounts, Report, WorkerIdentity
 from gsc_daemon.ports import Ledger
 from gsc_daemon.process import boot_id, pid_start
+from gsc_daemon.settings import Choice
 
 TICK: Final = 0.1  # seconds; a dead worker's leases are free well within half a second
 TEND_EVERY: Final = 1.0
@@ -39,13 +40,13 @@ class Plan:
     """What the coordinator keeps current by itself.
 
     Args:
-        sites: as the settings name them; None for every property that the credential can read.
+        sites: as the settings choose them.
         every: seconds between plannings, None for only when asked.
         new_site_days: how far back a site goes that holds nothing, None for all.
         empty_days: consecutive days without rows that end full-history, 0 for none.
     """
 
-    sites: tuple[str, ...] | None
+    sites: Choice
     reports: tuple[Report, ...]
     search_types: tuple[str, ...]
     every: float | None
@@ -82,8 +83,8 @@ class Coordinator:
     def run(self) -> int:
         """Until told to leave; gives the exit code."""
         self._bury_earlier_workers()
-        if self.wanted.sites is not None:
-            self._take_in_sites(self.wanted.sites)
+        self.ledger.renew_chores("list_sites")  # what may be read, and with what, may have changed
+        self._take_in_sites(self.wanted.sites)
         self.child.say("ready")
         while not self.child.quitting:
             for order in self.child.orders(TICK):
@@ -226,16 +227,16 @@ class Coordinator:
             self.child.say("idle", **_idle_end(counts))
 
     def _sites_known(self) -> bool:
-        """With ``sites = ["*"]`` nothing is idle until a worker has asked Google once which properties there are."""
-        return self.wanted.sites is not None or bool(self.ledger.known_sites())
+        """With a pattern nothing is idle until a worker has asked Google once which properties there are."""
+        return not self.wanted.sites.open or bool(self.ledger.known_sites())
 
     # 1: plan
 
-    def _take_in_sites(self, sites: tuple[str, ...]) -> None:
+    def _take_in_sites(self, sites: Choice) -> None:
         """Sites of the settings become known; one that has left them keeps its data, its queued days are cancelled."""
-        self.ledger.ensure_sites(sites)
+        self.ledger.ensure_sites(sites.named)
         for known in self.ledger.known_sites():
-            days = 0 if known.site in sites else self.ledger.cancel_days(known.site, None, None)
+            days = 0 if sites.has(known.site) else self.ledger.cancel_days(known.site, None, None)
             if days:
                 emit("sync.cancelled", site=known.site, days=days, reason="the settings do not name it any more")
 
@@ -250,9 +251,9 @@ class Coordinator:
                 self._due.append(site)
 
     def _sites(self) -> Sequence[str]:
-        if self.wanted.sites is not None:
-            return self.wanted.sites
-        return [site.site for site in self.ledger.known_sites() if _readable(site)]
+        if not self.wanted.sites.open:
+            return self.wanted.sites.named
+        return self.wanted.sites.among(site.site for site in self.ledger.known_sites() if site.readable)
 
     def _plan_next(self) -> None:
         """Plan one site that is due, so that many sites never hold up the leases of the dead."""
@@ -307,7 +308,3 @@ def _judged(report: Report) -> bool:
 
 def _lives(identity: WorkerIdentity) -> bool:
     return identity.boot_id == boot_id() and pid_start(identity.pid) == identity.pid_start
-
-
-def _readable(site: SiteProgress) -> bool:
-    return site.permission not in ("", "siteUnverifiedUser")

@@ -181,10 +181,18 @@ EVENTS: Final[dict[str, EventSpec]] = {
     "item.quarantined": _spec(Level.ERROR, "set aside for a person: {reason}", "worker_id reason " + _DAY),
     # sites
     "site.parked": _spec(Level.WARNING, "parked: {reason}", "worker_id site reason until_ms"),
-    "site.unparked": _spec(Level.INFO, "unparked", "site reason"),
-    "site.found": _spec(Level.INFO, "can be read ({permission})", "site", permission="as Google names it"),
+    "site.unparked": _spec(Level.INFO, "unparked: {reason}", "worker_id site reason"),
+    "site.found": _spec(Level.INFO, "can be read ({permission})", "worker_id site", permission="as Google names it"),
     "sites.unlisted": _spec(Level.WARNING, "the list of properties could not be had: {reason}", "worker_id reason"),
-    "site.lost": _spec(Level.ERROR, "can no longer be read; it is tried again daily", "site reason"),
+    "site.lost": _spec(
+        Level.ERROR, "cannot be read: {reason}. It is parked and tried again; the others go on", "worker_id site reason"
+    ),
+    "credential.refused": _spec(
+        Level.ERROR,
+        "{credential} is refused: {reason}. Its sites are parked and tried again; the others go on",
+        "worker_id reason",
+        credential="name of the credential",
+    ),
     "sums.late": _spec(Level.WARNING, "the sums by month could not be made: {reason}", "worker_id reason"),
     # freshness
     "site.stalled": _spec(Level.ERROR, "no day has become final for 48 hours, though the daemon runs", "site"),

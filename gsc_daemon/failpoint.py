@@ -44,6 +44,7 @@ POINTS: Final = (
             "prune",
             "register_worker",
             "release_dead",
+            "renew_chores",
             "requeue_batch",
             "requeue_quarantined",
             "resume",

@@ -430,6 +430,7 @@ class SiteProgress:
         oldest, newest: published dates, Pacific. parked: the reason, or "".
         newest_final: the newest published date that Google will not change any more.
         stalled_ms: since when (UTC ms) that has not moved on although it should have; None while all is well.
+        credential: who was last asked about it. parked_for: ``lost``, ``credential`` or "", see `Parked`.
     """
 
     site: str
@@ -443,6 +444,29 @@ class SiteProgress:
     permission: str = ""
     newest_final: dt.date | None = None
     stalled_ms: int | None = None
+    credential: str = ""
+    parked_for: str = ""
+
+    @property
+    def readable(self) -> bool:
+        """Whether the list of properties last gave it with a permission to read its data."""
+        return bool(self.permission) and SiteEntry(self.site, self.permission).readable
+
+
+class Parked(enum.StrEnum):
+    """Why a site is parked, where the list of properties can tell that the reason has gone."""
+
+    LOST = "lost"  # nobody here may read it
+    CREDENTIAL = "credential"  # whoever reads it is refused
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What a list of properties has changed: sites that cannot be read any more, or again, or for the first time."""
+
+    lost: tuple[str, ...] = ()
+    found: tuple[str, ...] = ()
+    unparked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

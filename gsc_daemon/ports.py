@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +20,7 @@ from gsc_daemon.model import (
     Item,
     LeaseView,
     LedgerFacts,
+    Listed,
     NoBatch,
     Pace,
     PlanResult,
@@ -198,8 +199,16 @@ class Ledger(Protocol):
         """
 
     # sites
-    def save_sites(self, credential: str, entries: Sequence[SiteEntry]) -> None:
-        """What ``sites.list`` gave: new ones are added, lost ones marked; permissions updated."""
+    def save_sites(
+        self, credential: str, entries: Sequence[SiteEntry], *, unread: Mapping[str, str] = ..., until_ms: int = 0
+    ) -> Listed:
+        """What ``sites.list`` gave: new ones are added, lost ones marked; permissions updated.
+
+        Those that are readable are unparked if they were parked as lost or for the credential.
+
+        Args:
+            unread: sites that this credential is to read and cannot, with the reason; parked as lost until then.
+        """
 
     def ensure_sites(self, sites: Sequence[str]) -> None: ...
 
@@ -208,6 +217,15 @@ class Ledger(Protocol):
     def park_site(self, site: str, reason: str, until_ms: int | None) -> None:
         """Set a site aside until a time (UTC ms) or, with None, until it is unparked. Ready items stay where they are
         and are not claimed."""
+
+    def lose_site(self, site: str, reason: str, until_ms: int) -> bool:
+        """Park a site as lost; whether it was not before."""
+
+    def refuse_credential(self, credential: str, sites: Sequence[str], reason: str, until_ms: int) -> int:
+        """Park all sites of a credential that Google refuses, and note the outage; gives those that were not before."""
+
+    def renew_chores(self, prefix: str) -> None:
+        """Chores whose names begin like that are due now."""
 
     def load_refused(self, site: str, reason: str, seconds: float, next_day_ms: int) -> int:
         """Park a site for its load quota: for ``seconds``; refused again within an hour of that, until ``next_day_ms``.
@@ -359,6 +377,27 @@ class Source(Protocol):
 
         None where Google does not tell. Raises `SourceError`.
         """
+
+    def close(self) -> None: ...
+
+
+class Sources(Protocol):
+    """The source of each credential, and which of them reads a property."""
+
+    def of(self, site: str) -> Source:
+        """Who reads this property. Raises `ConfigError`: nobody, or its credential cannot work."""
+
+    def credential_of(self, site: str) -> str:
+        """The name of who reads it. Raises `ConfigError`."""
+
+    def read_by(self, credential: str, sites: Sequence[str]) -> list[str]:
+        """Those of these properties that this credential reads."""
+
+    def each(self) -> Iterator[tuple[str, Callable[[], Source]]]:
+        """Name of each credential, and what gives its source (or raises `ConfigError`)."""
+
+    def abandon(self) -> None:
+        """As `Source.abandon`, for all."""
 
     def close(self) -> None: ...
 

@@ -17,7 +17,7 @@ from gsc_daemon import halt
 from gsc_daemon.clock import Clock
 from gsc_daemon.errors import GscdError, LedgerUnavailable
 from gsc_daemon.halt import DaemonView
-from gsc_daemon.model import BatchStats, HaltState, Item, LeaseView, QueueCounts, SiteProgress
+from gsc_daemon.model import BatchStats, HaltState, Item, LeaseView, Parked, QueueCounts, SiteProgress
 from gsc_daemon.ports import Ledger
 from gsc_daemon.settings import BudgetEstimate, Settings, budget_formula
 from gsc_daemon.words import amount, in_words, moment
@@ -151,8 +151,13 @@ class Status:
 
 def budget_qpm(settings: Settings, sites: int) -> int:
     """Queries a minute that the budget allows when so many sites are worked on."""
-    rates = settings.rate_limit
-    return math.floor(min(rates.user_qpm, rates.project_qpm, rates.site_qpm * max(1, sites)) * rates.budget_share)
+    return math.floor(_quota(settings, sites) * settings.rate_limit.budget_share)
+
+
+def _quota(settings: Settings, sites: int) -> int:
+    """Queries a minute that Google allows then, were all credentials of one project."""
+    rates, users = settings.rate_limit, len(settings.credentials) + (settings.default_credentials is not None)
+    return min(rates.user_qpm * users, rates.project_qpm, rates.site_qpm * max(1, sites))
 
 
 def halt_of(settings: Settings, ledger: Ledger | None, daemon: DaemonView | None) -> HaltState:
@@ -218,7 +223,6 @@ def judge(facts: Facts, settings: Settings) -> Status:
         _findings(facts, published, wanted, left, seconds_left),
         key=lambda finding: (not finding.person, list(Kind).index(finding.kind)),
     )
-    rates = settings.rate_limit
     active = sum(1 for count in lefts.values() if count)
     return Status(
         facts.now_ms,
@@ -238,7 +242,7 @@ def judge(facts: Facts, settings: Settings) -> Status:
         Rate(
             tuple(sent * 60 / span for sent, span in zip(facts.sent, RATE_SPANS, strict=True)),
             budget_qpm(settings, active),
-            min(rates.user_qpm, rates.project_qpm, rates.site_qpm * max(1, active)),
+            _quota(settings, active),
         ),
         facts.batches,
         budget_formula(settings, facts.batches.average_s or None),
@@ -301,8 +305,9 @@ def _findings(facts: Facts, published: int, wanted: int, left: int, seconds_left
             person=True,
         )
     for service, (since_ms, note) in facts.outages.items():
-        yield _away(service, since_ms, note)
+        yield _refused(facts, since_ms, note) if service == "source" else _away(service, since_ms, note)
     yield from _stalled(facts)
+    yield from _lost(facts)
     yield from _parked(facts)
     if not (facts.halted.halted and facts.daemon is not None and facts.daemon.alive):
         yield _daemon(facts, published, wanted, left, seconds_left)
@@ -324,9 +329,6 @@ def _broken(facts: Facts, trouble: GscdError) -> Finding:
 
 def _away(service: str, since_ms: int, note: str) -> Finding:
     name = SERVICES.get(service, service)
-    if service == "source":
-        text = f"{name} refuses the credential since {moment(since_ms)}: {note}"
-        return Finding(Kind.CREDENTIAL, text, "`gscd doctor` says what to do", person=True)
     from gsc_daemon.pipeline import SERVICE_RETRY  # much to import for the rare case
 
     retry = f"it is tried again every {SERVICE_RETRY:.0f} s"
@@ -348,8 +350,27 @@ def _stalled(facts: Facts) -> Iterator[Finding]:
     )
 
 
+def _refused(facts: Facts, since_ms: int, note: str) -> Finding:
+    """Which credentials Google refuses, and how many sites wait for them."""
+    waiting = [site for site in facts.sites if site.parked_for == Parked.CREDENTIAL]
+    who = " and ".join(sorted({site.credential for site in waiting})) or "the credential"
+    left = f"; {amount(len(waiting), 'site')} of {len(facts.sites):,} wait" if waiting else ""
+    text = f"Google refuses {who} since {moment(since_ms)}{left}: {note}"
+    return Finding(Kind.CREDENTIAL, text, "`gscd doctor` says what to do", person=True)
+
+
+def _lost(facts: Facts) -> Iterator[Finding]:
+    lost = [site for site in facts.sites if site.parked_for == Parked.LOST]
+    if not lost:
+        return
+    example = f"{lost[0].site} ({lost[0].parked})"
+    text = f"{amount(len(lost), 'site')} cannot be read: " + (f"first {example}" if len(lost) > 1 else example)
+    do = "give the account its permission in Search Console, or correct sync.sites; it goes on by itself"
+    yield Finding(Kind.PARKED, text, do, person=True)
+
+
 def _parked(facts: Facts) -> Iterator[Finding]:
-    parked = [site for site in facts.sites if site.parked]
+    parked = [site for site in facts.sites if site.parked and not site.parked_for]
     if not parked:
         return
     first = min(parked, key=lambda site: (site.parked_until_ms is None, site.parked_until_ms or 0))

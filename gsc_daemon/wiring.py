@@ -6,6 +6,7 @@ import gc
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 from gsc_daemon import failpoint, halt, journal
@@ -23,7 +24,7 @@ from gsc_daemon.ports import Budget, Ledger
 from gsc_daemon.reporter import Reporter
 from gsc_daemon.settings import Settings, changes, fingerprints, reloaded
 from gsc_daemon.sink import PostgresSink
-from gsc_daemon.source import SearchConsole, check_credentials
+from gsc_daemon.source import SearchConsole, Sources, check_credentials, read_keyring
 from gsc_daemon.supervisor import Role, Supervisor
 from gsc_daemon.systemd import Notifier
 from gsc_daemon.worker import Steps, Worker
@@ -45,16 +46,27 @@ def make_sink(settings: Settings) -> PostgresSink:
     return PostgresSink(settings.sink.dsn, settings.sink.schema, settings.sink.reader)
 
 
-def make_source(settings: Settings) -> SearchConsole:
-    """The source; it connects when first used."""
+def make_source(settings: Settings, file: Path | None = None) -> SearchConsole:
+    """The source of one credentials file, api.credentials unless another is given; it connects when first used."""
     return SearchConsole(
-        settings.api.credentials,
+        file or settings.api.credentials,
         settings.api.endpoint,
         transport=settings.api.transport,
         connections=2 * settings.workers.batch_size,
         deadline=settings.api.deadline_seconds,
         clock=SystemClock(),
     )
+
+
+def make_sources(settings: Settings) -> Sources:
+    """The sources of all credentials, each made when it is first needed."""
+    return Sources(read_keyring(settings), lambda file: make_source(settings, file))
+
+
+def check_all_credentials(settings: Settings) -> None:
+    """Whether each can work, as far as that shows without the network. Raises `ConfigError`."""
+    for key in read_keyring(settings).keys:
+        check_credentials(key.file)
 
 
 def make_budget(settings: Settings, ledger: Ledger) -> Budget:
@@ -66,6 +78,7 @@ def make_budget(settings: Settings, ledger: Ledger) -> Budget:
         recent_sends=ledger.recent_sends,
         load_pace=ledger.pace,
         save_pace=ledger.save_pace,
+        project_of=read_keyring(settings).project_of,
     )
 
 
@@ -73,7 +86,7 @@ def wanted_plan(settings: Settings) -> Plan:
     """What the coordinator keeps current."""
     sync = settings.sync
     return Plan(
-        sites=None if "*" in sync.sites else sync.sites,
+        sites=sync.choice,
         reports=settings.reports,
         search_types=sync.search_types,
         every=sync.every_seconds,
@@ -136,13 +149,14 @@ class Daemon:
                 failpoint.patience(settings.workers.lease_seconds),
             ),
             reports={report.name: report for report in (*BUILT_IN_REPORTS, *settings.reports)},
+            sites=settings.sync.choice,
             halt_present=lambda: halt.present(settings.halt.file),
             take_over=self.take_over,
         ).run()
 
     def _steps(self) -> Steps:
         ledger = open_ledger(self.settings, patience=failpoint.patience(CHILD_PATIENCE))
-        return Steps(ledger, make_budget(self.settings, ledger), make_source(self.settings), make_sink(self.settings))
+        return Steps(ledger, make_budget(self.settings, ledger), make_sources(self.settings), make_sink(self.settings))
 
 
 class Reloading:
@@ -154,6 +168,8 @@ class Reloading:
     def __call__(self) -> tuple[Sequence[Role], str]:
         """The roles from now on, and what changed in words. Raises `ConfigError`; then nothing changes."""
         old, new = self.daemon.settings, self.read()
+        if old.credentials != new.credentials:
+            check_all_credentials(new)
         live, restart = changes(old, new)
         self.daemon = replace(self.daemon, settings=reloaded(old, new))
         self.file.update(settings=fingerprints(self.daemon.settings, self.daemon.run_id))
@@ -171,7 +187,7 @@ def run_daemon(
     The ledger is made if there is none; credentials are checked, without the network, before anything is forked.
     Raises `GscdError` for what makes a start senseless: a second daemon, a bad ledger, bad credentials.
     """
-    check_credentials(settings.api.credentials)
+    check_all_credentials(settings)
     daemon = Daemon(settings, str(uuid.uuid4()), until_idle, take_over)
     lock = DaemonFile(halt.daemon_path(settings.ledger.path))
     lock.acquire(daemon.run_id, config=settings.file, settings=fingerprints(settings, daemon.run_id))

@@ -11,16 +11,17 @@ from typing import Final
 from gsc_daemon import failpoint
 from gsc_daemon.child import Child, Message
 from gsc_daemon.clock import Clock
-from gsc_daemon.errors import ConfigError, GscdError, LedgerUnavailable, SinkUnavailable, SourceError
+from gsc_daemon.errors import GscdError, LedgerUnavailable, SinkUnavailable
 from gsc_daemon.events import bind, emit
 from gsc_daemon.model import Report, WorkerIdentity
 from gsc_daemon.pipeline import SERVICE_RETRY, Arrival, Limits, Pipeline
-from gsc_daemon.ports import Budget, Ledger, Sink, Source
+from gsc_daemon.pipeline.properties import Properties
+from gsc_daemon.ports import Budget, Ledger, Sink, Sources
 from gsc_daemon.process import boot_id, pid_start
+from gsc_daemon.settings import Choice
 
 BEAT: Final = 0.5  # seconds between beats, and the longest sleep
 LEDGER_RETRY: Final = 2.0
-LIST_SITES_EVERY: Final = 3600.0
 CHORES_EVERY: Final = 10.0
 ROLL_UP_EVERY: Final = 300.0
 QUIET: Final = 10.0  # seconds without work, after which there is time for sums
@@ -32,7 +33,7 @@ class Steps:
 
     ledger: Ledger
     budget: Budget
-    source: Source
+    sources: Sources
     sink: Sink
 
 
@@ -40,7 +41,7 @@ class Worker:
     """The main loop around `Pipeline`.
 
     Args:
-        build: opens ledger, budget, source and sink. halt_present: whether the halt file is there now.
+        build: opens ledger, budget, sources and sink. halt_present: whether the halt file is there now.
         take_over: the sink may be taken from another ledger.
     """
 
@@ -53,6 +54,7 @@ class Worker:
         run_id: str,
         limits: Limits,
         reports: dict[str, Report],
+        sites: Choice,
         halt_present: Callable[[], bool],
         take_over: bool,
     ) -> None:
@@ -67,7 +69,7 @@ class Worker:
         self.pipeline = Pipeline(
             self.steps.ledger,
             self.steps.budget,
-            self.steps.source,
+            self.steps.sources,
             self.steps.sink,
             clock=clock,
             worker_id=self.worker_id,
@@ -77,6 +79,7 @@ class Worker:
             halted=self.halted,
             arrivals=self.wakeups,
         )
+        self.properties = Properties(self.steps.ledger, self.steps.sources, clock, sites, self.pipeline.back_to_work)
         self._prepared = False
         self._prepare_at = self._chores_at = self._beat_at = 0.0
         self._busy_at = clock.monotonic()
@@ -114,7 +117,7 @@ class Worker:
     def _on_order(self, order: Message) -> None:
         """In the orders' thread: a halt cuts what the main thread may be waiting for."""
         if order["do"] in ("halt", "quit"):
-            self.steps.source.abandon()
+            self.steps.sources.abandon()
             self.steps.sink.cancel()
         self.wakeups.put(None)
 
@@ -158,24 +161,14 @@ class Worker:
             self.pipeline.services.back("sink")
 
     def _chores(self) -> None:
-        """What is nobody's batch, for all workers: the list of properties, once an hour; sums in quiet moments."""
+        """What is nobody's batch, for all workers: the lists of properties, once an hour; sums in quiet moments."""
         now = self.clock.monotonic()
         if now < self._chores_at:
             return
         self._chores_at = now + failpoint.patience(CHORES_EVERY)
-        self._list_sites()
+        self.properties.look()
         if now > self._busy_at + QUIET:
             self._roll_up()
-
-    def _list_sites(self) -> None:
-        ledger, source = self.steps.ledger, self.steps.source
-        if not ledger.claim_chore("list_sites", LIST_SITES_EVERY):
-            return
-        try:
-            ledger.save_sites(source.credential, source.list_sites())
-        except (SourceError, ConfigError) as error:
-            ledger.chore_failed("list_sites", 60.0)
-            emit("sites.unlisted", reason=str(error))
 
     def _roll_up(self) -> None:
         """A month's sums at a time, until none is out of date; then again after a while."""

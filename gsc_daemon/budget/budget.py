@@ -10,7 +10,7 @@ from typing import Final
 from gsc_daemon.budget.memory import MemoryWindows
 from gsc_daemon.budget.rules import SECOND, RateLimits, rules_of
 from gsc_daemon.budget.shared import RedisWindows
-from gsc_daemon.budget.windows import Forgotten, Full, PastSend, Taken, Windows
+from gsc_daemon.budget.windows import Forgotten, Full, PastSend, ProjectOf, Taken, Windows, no_project
 from gsc_daemon.clock import Clock, SystemClock
 from gsc_daemon.errors import BudgetUnavailable, LedgerUnavailable
 from gsc_daemon.events import emit
@@ -103,14 +103,16 @@ class RateBudget:
         """Redis knows nothing of the last minute: put back what the ledger noted."""
         self._settle(SETTLE)
         try:
-            sends, pace = self._recent_sends(60.0), self._load_pace(credential)
+            sends = self._recent_sends(60.0)
+            names = {credential, *(send.credential for send in sends)}
+            paces = {name: self._load_pace(name).qpm for name in sorted(names)}
         except LedgerUnavailable as error:
             raise BudgetUnavailable(
                 f"Redis has forgotten the last minute, and it cannot be read from the ledger: {error}"
             ) from error
         now_ms = self._clock.wall_ms()
         past = [PastSend((send.at_ms - now_ms) * 1000, send.site, send.credential, send.queries) for send in sends]
-        queries = self._windows.fill(past, credential, pace.qpm)
+        queries = self._windows.fill(past, paces)
         if queries > 0:
             emit("budget.refilled", queries=queries)
 
@@ -138,14 +140,15 @@ def make_budget(
     recent_sends: Callable[[float], Sequence[Send]],
     load_pace: Callable[[str], Pace],
     save_pace: Callable[[str, Pace], None],
+    project_of: ProjectOf = no_project,
 ) -> RateBudget:
     """The budget over the windows that ``storage`` names: one of limits' Redis URIs, or ``memory://``."""
     rules = rules_of(limits)
     windows: Windows
     if storage == MEMORY:
-        windows = MemoryWindows(rules, lambda: time.monotonic_ns() // 1000)
+        windows = MemoryWindows(rules, lambda: time.monotonic_ns() // 1000, project_of)
     else:
-        windows = RedisWindows(storage, rules)
+        windows = RedisWindows(storage, rules, project_of=project_of)
     return RateBudget(
         windows,
         limits,

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import bisect
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gsc_daemon.budget.rules import SECOND, Rules
-from gsc_daemon.budget.windows import Forgotten, Full, PastSend, Taken, Used
+from gsc_daemon.budget.windows import Forgotten, Full, PastSend, ProjectOf, Taken, Used, no_project
 
-Name = tuple[str, str]  # scope and name; the project has none
+Name = tuple[str, str]  # scope and name
 
 
 @dataclass(slots=True)
@@ -66,10 +66,10 @@ def _find(scopes: Sequence[Scope], at: int, place: int) -> tuple[int, str]:
 
 
 class MemoryWindows:
-    """Args: now: microseconds of the clock that counts."""
+    """Args: now: microseconds of the clock that counts. project_of: the Cloud project of a credential."""
 
-    def __init__(self, rules: Rules, now: Callable[[], int]) -> None:
-        self.rules, self._now = rules, now
+    def __init__(self, rules: Rules, now: Callable[[], int], project_of: ProjectOf = no_project) -> None:
+        self.rules, self._now, self._project_of = rules, now, project_of
         self._logs: dict[Name, list[int]] = {}
         self._paces: dict[str, PaceState] = {}
         self._refused: dict[str, list[int]] = {}
@@ -79,7 +79,7 @@ class MemoryWindows:
         if not self._filled:
             return Forgotten()
         now, pace = self._now(), self._paces.get(credential)
-        names: list[Name] = [("site", site), ("user", credential), ("project", "")]
+        names: list[Name] = [("site", site), ("user", credential), ("project", self._project_of(credential))]
         budgets = (self.rules.site, self.rules.user, self.rules.project)
         scopes = [self._scope(name, budget, now) for name, budget in zip(names, budgets, strict=True)]
         at = now
@@ -128,7 +128,7 @@ class MemoryWindows:
             return None
         return pace.qpm
 
-    def fill(self, sends: Sequence[PastSend], credential: str, pace: float | None) -> int:
+    def fill(self, sends: Sequence[PastSend], paces: Mapping[str, float | None]) -> int:
         if self._filled:
             return -1
         now, window = self._now(), self.rules.window
@@ -138,13 +138,15 @@ class MemoryWindows:
             if send.offset <= -window:
                 continue
             at = now + (send.offset if send.offset <= window else 0)  # further ahead: the clock was set back
-            for name in (("site", send.site), ("user", send.credential), ("project", "")):
+            project = self._project_of(send.credential)
+            for name in (("site", send.site), ("user", send.credential), ("project", project)):
                 log = self._logs.setdefault(name, [])
                 for _ in range(send.queries):
                     log.append(max(at, log[-1] + 1) if log else at)
             queries += send.queries
-        if pace is not None:
-            self._paces[credential] = PaceState(pace, pace, 0, 0)
+        for credential, pace in paces.items():
+            if pace is not None:
+                self._paces[credential] = PaceState(pace, pace, 0, 0)
         return queries
 
     def slow(self, credential: str, age: int) -> tuple[float, bool]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from typing import Any, Final, NoReturn, cast
 from urllib.parse import urlsplit
@@ -21,7 +21,7 @@ from redis.retry import Retry
 
 from gsc_daemon import failpoint
 from gsc_daemon.budget.rules import Rules
-from gsc_daemon.budget.windows import Forgotten, Full, PastSend, Taken, Used
+from gsc_daemon.budget.windows import Forgotten, Full, PastSend, ProjectOf, Taken, Used, no_project
 from gsc_daemon.errors import BudgetUnavailable
 
 TIMEOUT: Final = 0.25  # seconds until a Redis that hangs counts as away
@@ -35,10 +35,11 @@ class RedisWindows:
     """Connects when first used, so that it may be made before a fork.
 
     Args:
-        storage: one of limits' Redis URIs.
+        storage: one of limits' Redis URIs. project_of: the Cloud project of a credential.
     """
 
-    def __init__(self, storage: str, rules: Rules, *, script: str = SCRIPT) -> None:
+    def __init__(self, storage: str, rules: Rules, *, project_of: ProjectOf = no_project, script: str = SCRIPT) -> None:
+        self._project_of = project_of
         self.rules, self._storage, self._text = rules, storage, script
         self._where = _where(storage)
         self._script: Callable[..., Any] | None = None
@@ -46,7 +47,7 @@ class RedisWindows:
         self._figures = (rules.window, rules.site, rules.user, rules.project, *rules.pace.arguments())
 
     def take(self, site: str, credential: str, count: int, patience: int) -> Taken | Full | Forgotten:
-        answer = self._ask("take", site, credential, count, patience)
+        answer = self._ask("take", site, credential, count, patience, self._project_of(credential))
         match answer[0]:
             case b"taken":
                 return Taken(tuple(answer[2:]), _pace(answer[1]))
@@ -55,10 +56,14 @@ class RedisWindows:
             case _:
                 return Forgotten()
 
-    def fill(self, sends: Sequence[PastSend], credential: str, pace: float | None) -> int:
-        rising = sorted(sends, key=lambda send: send.offset)
-        words = json.dumps([[send.offset, send.site, send.credential, send.queries] for send in rising])
-        return cast(int, self._ask("fill", words, credential, "" if pace is None else repr(pace)))
+    def fill(self, sends: Sequence[PastSend], paces: Mapping[str, float | None]) -> int:
+        noted = [
+            [send.offset, send.site, send.credential, send.queries, self._project_of(send.credential)]
+            for send in sorted(sends, key=lambda send: send.offset)
+        ]
+        return cast(
+            int, self._ask("fill", json.dumps(noted), json.dumps([[name, qpm or 0] for name, qpm in paces.items()]))
+        )
 
     def slow(self, credential: str, age: int) -> tuple[float, bool]:
         pace, lowered = self._ask("slow", credential, age)

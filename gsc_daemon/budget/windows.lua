@@ -160,13 +160,13 @@ local function pace_scope(pace, user_scope)
   return { scope = 'pace', distance = distance, rooms = {}, ahead = ahead, next = 1 }
 end
 
-local function take(site, credential, count, patience)
+local function take(site, credential, count, patience, project)
   if not known() then
     return { 'forgotten' }
   end
   local site_scope = read_scope('site', site, budgets.site, count)
   local user_scope = read_scope('user', credential, budgets.user, count)
-  local scopes = { site_scope, user_scope, read_scope('project', '', budgets.project, count) }
+  local scopes = { site_scope, user_scope, read_scope('project', project, budgets.project, count) }
   local pace, at = read_pace(credential), now
   if pace then
     scopes[4] = pace_scope(pace, user_scope)
@@ -192,7 +192,7 @@ local function take(site, credential, count, patience)
     redis.call('HSET', EPOCH, 'seen', whole(now))
     note('site:' .. site, times)
     note('user:' .. credential, times)
-    note('project:', times)
+    note('project:' .. project, times)
     redis.call('ZREMRANGEBYSCORE', NAMES, '-inf', whole(now - window))
     pace = rise(credential, pace, count)
   end
@@ -200,8 +200,9 @@ local function take(site, credential, count, patience)
   return answer
 end
 
--- sends: JSON list of [microseconds from now, site, credential, queries], the oldest first.
-local function fill(sends, credential, qpm)
+-- sends: JSON list of [microseconds from now, site, credential, queries, project], the oldest first; paces: of
+-- [credential, queries a minute].
+local function fill(sends, paces)
   if known() then
     return -1
   end
@@ -215,7 +216,7 @@ local function fill(sends, credential, qpm)
   for _, send in ipairs(noted) do
     if send[1] > -window then
       local at = now + (send[1] <= window and send[1] or 0) -- further ahead: the clock was set back
-      for _, name in ipairs({ 'site:' .. send[2], 'user:' .. send[3], 'project:' }) do
+      for _, name in ipairs({ 'site:' .. send[2], 'user:' .. send[3], 'project:' .. send[5] }) do
         if not logs[name] then
           logs[name] = {}
           order[#order + 1] = name
@@ -231,12 +232,15 @@ local function fill(sends, credential, qpm)
   for _, name in ipairs(order) do
     note(name, logs[name])
   end
-  local pace = read_pace(credential)
-  if pace then
-    pace.since = math.min(pace.since, now + rules.longest)
-    write_pace(credential, pace)
-  elseif qpm ~= '' then
-    write_pace(credential, { qpm = tonumber(qpm), ceiling = tonumber(qpm), since = 0, pause = 0 })
+  for _, saved in ipairs(cjson.decode(paces)) do
+    local credential, qpm = saved[1], saved[2]
+    local pace = read_pace(credential)
+    if pace then
+      pace.since = math.min(pace.since, now + rules.longest)
+      write_pace(credential, pace)
+    elseif qpm > 0 then
+      write_pace(credential, { qpm = qpm, ceiling = qpm, since = 0, pause = 0 })
+    end
   end
   return queries
 end
@@ -286,9 +290,9 @@ local function used()
 end
 
 if verb == 'take' then
-  return take(ARGV[FIRST], ARGV[FIRST + 1], tonumber(ARGV[FIRST + 2]), tonumber(ARGV[FIRST + 3]))
+  return take(ARGV[FIRST], ARGV[FIRST + 1], tonumber(ARGV[FIRST + 2]), tonumber(ARGV[FIRST + 3]), ARGV[FIRST + 4])
 elseif verb == 'fill' then
-  return fill(ARGV[FIRST], ARGV[FIRST + 1], ARGV[FIRST + 2])
+  return fill(ARGV[FIRST], ARGV[FIRST + 1])
 elseif verb == 'slow' then
   return slow(ARGV[FIRST], tonumber(ARGV[FIRST + 1]))
 elseif verb == 'used' then

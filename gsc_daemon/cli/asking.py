@@ -18,7 +18,7 @@ from gsc_daemon.cli.waiting import Waited, wait_for
 from gsc_daemon.cli.work import EVERY, confirmed, known_site, live_daemon, working_ledger
 from gsc_daemon.errors import Exit
 from gsc_daemon.halt import DaemonView
-from gsc_daemon.model import Day, PlanResult, SiteEntry, WantedDay
+from gsc_daemon.model import Day, PlanResult, WantedDay
 from gsc_daemon.ports import Ledger
 from gsc_daemon.settings import Settings
 from gsc_daemon.status import budget_qpm
@@ -97,17 +97,14 @@ def ask(asked: Asking, wanted: Wanted) -> int:
 
 
 def chosen_sites(asked: Asking) -> list[str]:
-    """The sites that are meant; with ``sites = ["*"]`` those that the credential can read. Raises `UsageError`."""
-    settings = asked.settings
-    if not settings.sync.all_sites:
-        return _named(asked.sites, settings.sync.sites, f"sync.sites of {settings.file}")
-    known = []
-    if asked.ledger is not None:
-        listed = [SiteEntry(site.site, site.permission) for site in asked.ledger.known_sites() if site.permission]
-        known = [entry.site for entry in listed if entry.readable]
-    if not known or not set(asked.sites) <= set(known):
-        known = _listed(asked)
-    return _named(asked.sites, known, "the properties that the credential can read")
+    """The sites that are meant; with a pattern those that the credentials can read. Raises `UsageError`."""
+    settings, choice = asked.settings, asked.settings.sync.choice
+    if not choice.open:
+        return _named(asked.sites, choice.named, f"sync.sites of {settings.file}")
+    readable = [] if asked.ledger is None else [site.site for site in asked.ledger.known_sites() if site.readable]
+    if not readable or not set(asked.sites) <= set(choice.among(readable)):
+        readable = _listed(asked)
+    return _named(asked.sites, choice.among(readable), "the properties that are wanted and can be read")
 
 
 def _named(typed: Sequence[str], known: Sequence[str], where: str) -> list[str]:
@@ -115,17 +112,24 @@ def _named(typed: Sequence[str], known: Sequence[str], where: str) -> list[str]:
 
 
 def _listed(asked: Asking) -> list[str]:
-    """As Google says now; the ledger learns it. Raises `SourceError`."""
-    from gsc_daemon.wiring import make_source
+    """As Google says now; the ledger learns it. Raises `SourceError` where no credential can ask."""
+    from gsc_daemon.wiring import make_sources
 
-    source = make_source(asked.settings)
+    sources = make_sources(asked.settings)
+    found: list[str] = []
     try:
-        entries = source.list_sites()
-        if asked.ledger is not None and not asked.dry_run:
-            asked.ledger.save_sites(source.credential, entries)
+        answers = list(sources.lists())
     finally:
-        source.close()
-    return [entry.site for entry in entries if entry.readable]
+        sources.close()
+    for name, entries, failure in answers:
+        if failure is not None:
+            if len(answers) == 1:
+                raise failure
+            say(f"{name} cannot be asked which properties it reads: {failure}")
+        elif asked.ledger is not None and not asked.dry_run:
+            asked.ledger.save_sites(name, entries)
+        found += [entry.site for entry in entries if entry.readable]
+    return found
 
 
 def _newest_first(days: Iterable[WantedDay]) -> list[WantedDay]:

@@ -21,7 +21,7 @@ from gsc_daemon.model import Pace
 from gsc_daemon.ports import Budget
 from gsc_daemon.settings import Settings, mask
 from gsc_daemon.source import check_credentials
-from gsc_daemon.wiring import make_sink, make_source, open_ledger
+from gsc_daemon.wiring import make_sink, make_sources, open_ledger
 from gsc_daemon.words import amount
 
 SECTIONS: Final = ("ledger", "halt")  # what is still looked at when something else in the settings is wrong
@@ -79,7 +79,7 @@ def _instruments(settings: Settings) -> Instruments:
         ledger_exists=exists(settings.ledger.path),
         open_ledger=lambda: open_ledger(settings, read_only=True, patience=PATIENCE),
         make_budget=lambda: _budget(settings),
-        make_source=lambda: make_source(settings),
+        make_sources=lambda: make_sources(settings),
         make_sink=lambda: make_sink(settings),
         check_credentials=check_credentials,
         web_date=_web_date,

@@ -18,7 +18,7 @@ from gsc_daemon.errors import ConfigError, Exit
 from gsc_daemon.ports import Ledger, Sink
 from gsc_daemon.reconcile import Asker, Checked, Findings, Kind, Repair, Wanted, look, repair, spot_check
 from gsc_daemon.settings import Settings
-from gsc_daemon.wiring import make_budget, make_sink, make_source
+from gsc_daemon.wiring import make_budget, make_sink, make_sources
 from gsc_daemon.words import amount
 
 SPOT_CHECKS: Final = 100
@@ -99,7 +99,7 @@ def _check_owner(ledger: Ledger, sink: Sink) -> None:
 
 
 def _wanted(settings: Settings) -> Wanted:
-    sites = None if settings.sync.all_sites else frozenset(settings.sync.sites)
+    sites = None if settings.sync.all_sites else frozenset(settings.sync.choice.named)
     return Wanted(sites, frozenset(one.name for one in settings.reports))
 
 
@@ -112,17 +112,17 @@ def _spot_check(
     last: dt.date | None,
     count: int,
 ) -> list[Checked]:
-    budget, source = make_budget(settings, ledger), make_source(settings)
+    budget, sources = make_budget(settings, ledger), make_sources(settings)
 
     def halted() -> bool:
         return halt.present(settings.halt.file) or ledger.halt_state().halted
 
     try:
-        asker = Asker(ledger, budget, source, SystemClock(), halted)
+        asker = Asker(ledger, budget, sources, SystemClock(), halted)
         with Progress("URLs asked for") as progress:
             return list(progress.count(spot_check(asker, sink, site, first, last, count), count))
     finally:
-        source.close()
+        sources.close()
         budget.close()
 
 

@@ -30,8 +30,8 @@ class Recorded:
     """What is known of the last day.
 
     Args:
-        deaths: workers found dead. pace: what Google's refusals have left. memory: bytes and number of the daemon's
-            processes, now; (0, 0) where none runs.
+        deaths: workers found dead. pace: what Google's refusals have left of the slowest credential. memory: bytes and
+            number of the daemon's processes, now; (0, 0) where none runs.
     """
 
     status: Status
@@ -78,16 +78,19 @@ def rollout(invocation: Invocation, as_json: bool) -> int:
 def _recorded(settings: Settings) -> Recorded:
     """Raises as `working_ledger`; `ConfigError` for credentials that cannot be read."""
     from gsc_daemon.reporter.picture import family_memory
-    from gsc_daemon.wiring import make_source
+    from gsc_daemon.wiring import make_sources
 
-    source = make_source(settings)
+    sources = make_sources(settings)
     try:
-        credential = source.credential
+        credentials = [source().credential for _, source in sources.each()]
     finally:
-        source.close()
+        sources.close()
     with working_ledger(settings, read_only=True) as ledger:
         seen = look(ledger, settings, SystemClock())
-        batches, deaths, pace = ledger.batch_stats(SPAN), ledger.worker_deaths(SPAN), ledger.pace(credential)
+        batches, deaths = ledger.batch_stats(SPAN), ledger.worker_deaths(SPAN)
+        paces = [ledger.pace(credential) for credential in credentials]
+    slowed = [pace for pace in paces if pace.qpm is not None]
+    pace = min(slowed, key=lambda pace: pace.qpm or 0.0, default=Pace())
     memory = (0, 0)
     if seen.daemon is not None and seen.daemon.alive:
         family = family_memory(seen.daemon.pid)

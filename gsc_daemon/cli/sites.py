@@ -1,4 +1,4 @@
-"""`gscd sites`: the properties that the credential can read and what is kept of them; park, unpark, forget."""
+"""`gscd sites`: the properties that the credentials can read and what is kept of them; park, unpark, forget."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gsc_daemon.cli import Invocation
 from gsc_daemon.cli.common import exists, json_option, report, say, settings_of, table
 from gsc_daemon.cli.owner import become_owner, operator
 from gsc_daemon.cli.work import confirmed, known_site, working_ledger, yes_option
-from gsc_daemon.errors import Exit, GscdError, TryAgain
+from gsc_daemon.errors import Exit, TryAgain
 from gsc_daemon.model import SiteEntry, SiteProgress
 from gsc_daemon.ports import Ledger
 from gsc_daemon.settings import Settings
@@ -28,7 +28,7 @@ IN_LEDGER: Final = "the sites in the ledger"
 @json_option
 @click.pass_context
 def sites(ctx: click.Context, as_json: bool) -> int:
-    """List the properties that the credential can read, and what is kept of each.
+    """List the properties that the credentials can read, and what is kept of each.
 
     Asks Google; if that fails, it shows what the ledger knows and says so.
 
@@ -41,27 +41,29 @@ def sites(ctx: click.Context, as_json: bool) -> int:
     entries, failure = _listed(settings)
     rows = _merged(settings, entries, _kept(settings))
     if as_json:
-        asked = failure is None
-        report({"asked_google": asked, "failure": None if asked else str(failure), "sites": rows})
+        report({"asked_google": not failure, "failure": failure or None, "sites": rows})
         return 0
-    if failure is not None:
+    if failure:
         say(f"Google could not be asked, so this is what the ledger knows: {failure}")
     _print(rows)
     return 0
 
 
-def _listed(settings: Settings) -> tuple[Sequence[SiteEntry], GscdError | None]:
-    """What Google lists, or why it could not be had."""
-    from gsc_daemon.wiring import make_source
+def _listed(settings: Settings) -> tuple[dict[str, tuple[SiteEntry, str]], str]:
+    """What Google lists, with the credential that reads it, and why some of it could not be had."""
+    from gsc_daemon.wiring import make_sources
 
+    sources = make_sources(settings)
+    entries: dict[str, tuple[SiteEntry, str]] = {}
+    failures = []
     try:
-        source = make_source(settings)
-        try:
-            return source.list_sites(), None
-        finally:
-            source.close()
-    except GscdError as error:
-        return (), error
+        for name, listed, failure in sources.lists():
+            entries |= {entry.site: (entry, name) for entry in listed}
+            if failure is not None:
+                failures.append(f"{name}: {failure}" if settings.credentials else str(failure))
+    finally:
+        sources.close()
+    return entries, "; ".join(failures)
 
 
 def _kept(settings: Settings) -> dict[str, SiteProgress]:
@@ -71,16 +73,19 @@ def _kept(settings: Settings) -> dict[str, SiteProgress]:
         return {site.site: site for site in (*ledger.known_sites(), *ledger.progress())}
 
 
-def _merged(settings: Settings, entries: Sequence[SiteEntry], kept: dict[str, SiteProgress]) -> list[dict[str, Any]]:
+def _merged(
+    settings: Settings, entries: dict[str, tuple[SiteEntry, str]], kept: dict[str, SiteProgress]
+) -> list[dict[str, Any]]:
     """One record per site, those that the credential can read first."""
-    permissions = {entry.site: entry.permission for entry in entries}
-    listed = settings.sync.sites if not settings.sync.all_sites else [e.site for e in entries if e.readable]
-    names = dict.fromkeys([*sorted(permissions), *sorted(kept), *listed])
-    return [_record(name, permissions.get(name), name in listed, kept.get(name)) for name in names]
+    choice = settings.sync.choice
+    wanted = choice.among(entry.site for entry, _ in entries.values() if entry.readable)
+    names = dict.fromkeys([*sorted(entries), *sorted(kept), *wanted])
+    return [_record(name, entries.get(name), name in wanted, kept.get(name)) for name in names]
 
 
-def _record(name: str, permission: str | None, synced: bool, kept: SiteProgress | None) -> dict[str, Any]:
+def _record(name: str, listed: tuple[SiteEntry, str] | None, synced: bool, kept: SiteProgress | None) -> dict[str, Any]:
     """A site as ``--json`` shows it."""
+    permission = listed[0].permission if listed else ""
     return {
         "site": name,
         "permission": permission or (kept.permission if kept else "") or None,
@@ -94,6 +99,7 @@ def _record(name: str, permission: str | None, synced: bool, kept: SiteProgress 
         "quarantined": kept.quarantined if kept else 0,
         "parked": kept.parked if kept else "",
         "parked_until_ms": kept.parked_until_ms if kept else None,
+        "credential": (listed[1] if listed else "") or (kept.credential if kept else "") or None,
     }
 
 
@@ -180,7 +186,7 @@ def forget(invocation: Invocation, site: str, purge: bool, yes: bool, as_json: b
         _still(ledger, known.site)
         rows = _purge(settings, known.site) if purge else None
         days = ledger.forget_site(known.site)
-    again = known.site in settings.sync.sites or settings.sync.all_sites
+    again = settings.sync.choice.has(known.site)
     if as_json:
         report({"site": known.site, "days": days, "rows": rows, "asked_for_again": again})
         return 0

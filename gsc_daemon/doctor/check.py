@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gsc_daemon.errors import GscdError
-from gsc_daemon.ports import Budget, Ledger, Sink, Source
+from gsc_daemon.ports import Budget, Ledger, Sink
 from gsc_daemon.settings import Settings, mask
+from gsc_daemon.source import Sources
 
 
 class Verdict(enum.StrEnum):
@@ -47,7 +48,7 @@ class Instruments:
     ledger_exists: bool
     open_ledger: Callable[[], Ledger]
     make_budget: Callable[[], Budget]
-    make_source: Callable[[], Source]
+    make_sources: Callable[[], Sources]
     make_sink: Callable[[], Sink]
     check_credentials: Callable[[Path], object]
     web_date: Callable[[str], float]

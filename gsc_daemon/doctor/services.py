@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from gsc_daemon.doctor.check import Check, Instruments, Verdict
+from gsc_daemon.errors import GscdError
 from gsc_daemon.model import BudgetFacts, SinkFacts, SiteEntry
+from gsc_daemon.settings import Choice, mask
+from gsc_daemon.source import Sources
 from gsc_daemon.source.sites import suggestions
 from gsc_daemon.words import amount
 
@@ -23,10 +26,14 @@ CLOCK_WRONG: Final = 60.0  # a token is refused by then, and dates are wrong aro
 
 def look_at_credentials(instruments: Instruments) -> Iterator[Check]:
     """The file alone, without the network."""
-    path = instruments.settings.api.credentials
-    instruments.check_credentials(path)
-    who = account(path)
-    yield Check("credentials", Verdict.OK, f"{path} is a key of {who}" if who else f"{path} is good")
+    for key in instruments.make_sources().keyring.keys:
+        try:
+            instruments.check_credentials(key.file)
+        except GscdError as error:
+            yield Check("credentials", Verdict.PROBLEM, mask(error.message), mask(error.hint))
+            continue
+        who = account(key.file)
+        yield Check("credentials", Verdict.OK, f"{key.file} is a key of {who}" if who else f"{key.file} is good")
 
 
 def account(path: Path) -> str:
@@ -40,15 +47,34 @@ def account(path: Path) -> str:
 
 def look_at_api(instruments: Instruments) -> Iterator[Check]:
     """A token, the API itself, and what the credential may read."""
-    source = instruments.make_source()
+    sources, settings = instruments.make_sources(), instruments.settings
+    several = len(sources.keyring.keys) > 1
     try:
-        entries = source.list_sites()
+        for name, source in sources.each():
+            to_whom = f" to {name}" if several else ""
+            try:
+                entries = source().list_sites()
+            except GscdError as error:
+                if not several:
+                    raise
+                yield Check("API", Verdict.PROBLEM, mask(f"{name}: {error.message}"), mask(error.hint))
+                continue
+            properties = amount(len(entries), "property")
+            yield Check("API", Verdict.OK, f"a token was given{to_whom}, and the API lists {properties}")
+            yield from _judge_all(settings.sync.choice, sources, name, entries)
     finally:
-        source.close()
-    yield Check("API", Verdict.OK, f"a token was given, and the API lists {amount(len(entries), 'property')}")
-    settings = instruments.settings
-    wanted = None if settings.sync.all_sites else settings.sync.sites
-    yield from judge_sites(wanted, entries, account(settings.api.credentials))
+        sources.close()
+
+
+def _judge_all(choice: Choice, sources: Sources, name: str, entries: Sequence[SiteEntry]) -> Iterator[Check]:
+    """What one credential is to read: by name, and by pattern."""
+    who = name if "@" in name else ""
+    named = sources.read_by(name, choice.named)
+    if named:
+        yield from judge_sites(named, entries, who)
+    if choice.open:
+        mine = sources.read_by(name, [entry.site for entry in entries if choice.has(entry.site)])
+        yield from judge_sites(None, [entry for entry in entries if entry.site in mine], who)
 
 
 def judge_sites(wanted: Sequence[str] | None, entries: Sequence[SiteEntry], who: str) -> Iterator[Check]:

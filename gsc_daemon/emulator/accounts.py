@@ -14,6 +14,7 @@ from gsc_daemon.emulator.replies import Reply, json_reply, scope_insufficient, u
 
 GOOGLE_TOKEN_URI: Final = "https://oauth2.googleapis.com/token"  # noqa: S105 - google-auth signs for it, whatever the key file says
 READ_SCOPES: Final = frozenset(f"https://www.googleapis.com/auth/webmasters{end}" for end in ("", ".readonly"))
+PROJECT: Final = "emulator"  # where an account does not say
 _JWT_BEARER: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _LONGEST_S: Final = 3600
 _SKEW_S: Final = 300
@@ -58,10 +59,18 @@ class Accounts:
         self._keys: dict[tuple[str, str], Any] = {}
         self._users: dict[str, User] = {}
         self._revoked: set[str] = set()
+        self._projects: dict[str, str] = {}
+        self._sees: dict[str, frozenset[str]] = {}
         self._valid_from = 0.0
 
-    def add(self, account: Mapping[str, str]) -> None:
-        """Register a service account's public key or a user's refresh token, whichever the members say."""
+    def add(self, account: Mapping[str, Any]) -> None:
+        """Register a service account's public key or a user's refresh token, whichever the members say.
+
+        ``project`` and ``sites`` may be among them: whose quota it uses up, and the properties that it may see.
+        """
+        self._projects[account["email"]] = account.get("project", PROJECT)
+        if account.get("sites") is not None:
+            self._sees[account["email"]] = frozenset(account["sites"])
         if "refresh_token" in account:
             user = User(account["email"], account["client_id"], account["client_secret"])
             self._users[account["refresh_token"]] = user
@@ -70,6 +79,14 @@ class Accounts:
 
         key = load_pem_public_key(account["public_key"].encode())
         self._keys[account["email"], account["key_id"]] = key
+
+    def project_of(self, email: str) -> str:
+        """The Cloud project whose quota it uses up."""
+        return self._projects.get(email, PROJECT)
+
+    def sees(self, email: str, site: str) -> bool:
+        """Whether the account was made a user of this property."""
+        return email not in self._sees or site in self._sees[email]
 
     def revoke(self, email: str) -> None:
         """This account's tokens are void, and it gets no others."""

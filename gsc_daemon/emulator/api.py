@@ -105,7 +105,9 @@ class Api:
             return "anyone"
         return self.accounts.holder(call.headers.get("authorization", ""))
 
-    def _permission(self, site: SiteSpec) -> str:
+    def _permission(self, site: SiteSpec, user: str) -> str:
+        if not self.accounts.sees(user, site.site_url):
+            return ""
         return self.config.permissions.get(site.site_url, site.permission)
 
     def _sites(self, call: Call, site_url: str | None) -> Reply:
@@ -114,7 +116,7 @@ class Api:
             user = self._user(call)
             self.quotas.admit((Scope("other", user),), call.arrived, self.config)
             fault = self.fault("sites")
-            reply = instead(fault, site_url or "") or self._site_entries(site_url, fault)
+            reply = instead(fault, site_url or "") or self._site_entries(site_url, user, fault)
         except ApiError as error:
             if error.kind == "429":
                 self.stats.refused(error.kind)
@@ -122,11 +124,11 @@ class Api:
         reply.wait = latency_s(self.config, 0, self._rng)
         return self.note(at, "sites", spoil(reply, fault), fault, site_url or "")
 
-    def _site_entries(self, site_url: str | None, fault: Fault | None) -> Reply:
+    def _site_entries(self, site_url: str | None, user: str, fault: Fault | None) -> Reply:
         entries = [
             {"siteUrl": site.site_url, "permissionLevel": permission}
             for site in self.truth.sites.values()
-            if (permission := self._permission(site))
+            if (permission := self._permission(site, user))
         ]
         if site_url is not None:
             for entry in entries:
@@ -153,7 +155,7 @@ class Api:
             fault = self.fault("query", site_url, query if isinstance(query, Query) else None)
             reply = instead(fault, site_url)
             if reply is None:
-                reply = await self._rows(call, site_url, query, empty=fault is not None and fault.kind == "empty")
+                reply = await self._rows(call, user, site_url, query, empty=fault is not None and fault.kind == "empty")
                 reply.fetches = [fetch]
         except ApiError as error:
             reply = error.reply()
@@ -162,18 +164,18 @@ class Api:
 
     def _admit(self, call: Call, site_url: str, user: str) -> None:
         try:
-            self.quotas.admit(scopes_of(site_url, user), call.arrived, self.config)
+            self.quotas.admit(scopes_of(site_url, user, self.accounts.project_of(user)), call.arrived, self.config)
         except ApiError as error:
             self.stats.refused(error.kind)
             raise
 
-    async def _rows(self, call: Call, site_url: str, query: Query | ApiError, *, empty: bool) -> Reply:
+    async def _rows(self, call: Call, user: str, site_url: str, query: Query | ApiError, *, empty: bool) -> Reply:
         if isinstance(query, ApiError):
             raise query
         if not _SITE_URL.fullmatch(site_url):
             raise replies.invalid_site(site_url)
         site = self.truth.sites.get(site_url)
-        if site is None or self._permission(site) in ("", "siteUnverifiedUser"):
+        if site is None or self._permission(site, user) in ("", "siteUnverifiedUser"):
             raise replies.forbidden(site_url)
         today = self.today
         try:

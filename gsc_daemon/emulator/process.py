@@ -8,12 +8,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
 from urllib.parse import urlencode
 
+from gsc_daemon.emulator.accounts import PROJECT
 from gsc_daemon.emulator.api import TOKEN_PATH
 from gsc_daemon.emulator.config import EmulatorConfig, changed, to_json
 from gsc_daemon.errors import Unavailable, UsageError
@@ -41,13 +43,13 @@ def email_of(name: str) -> str:
     return f"{name}@emulator.iam.gserviceaccount.com"
 
 
-def service_account(name: str, url: str) -> tuple[dict[str, str], dict[str, str]]:
+def service_account(name: str, url: str, project: str = PROJECT) -> tuple[dict[str, str], dict[str, str]]:
     """A service account: its key file as JSON, and what the emulator must know of it."""
     private, public = _key_pair()
     key_id = f"key-of-{name}"
     key_file = {
         "type": "service_account",
-        "project_id": "emulator",
+        "project_id": project,
         "private_key_id": key_id,
         "private_key": private,
         "client_email": email_of(name),
@@ -56,7 +58,7 @@ def service_account(name: str, url: str) -> tuple[dict[str, str], dict[str, str]
         "token_uri": f"{url}{TOKEN_PATH}",
         "universe_domain": "googleapis.com",
     }
-    return key_file, {"email": email_of(name), "key_id": key_id, "public_key": public}
+    return key_file, {"email": email_of(name), "key_id": key_id, "public_key": public, "project": project}
 
 
 def write_secret(path: Path, value: Any) -> Path:
@@ -82,7 +84,7 @@ class Emulator:
         self.folder = Path(folder)
         self.port = 0
         self._secret = os.urandom(32)
-        self._accounts: list[dict[str, str]] = []
+        self._accounts: list[dict[str, Any]] = []
         self._restated: list[dict[str, Any]] = []
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -166,10 +168,16 @@ class Emulator:
         self.stop()
         self.start()
 
-    def service_account_file(self, path: Path | str, name: str = "sync") -> Path:
-        """Write a key file whose token endpoint is the emulator's, and register the key. Gives the path."""
-        key_file, account = service_account(name, self.url)
-        self._register(account)
+    def service_account_file(
+        self, path: Path | str, name: str = "sync", *, project: str = PROJECT, sites: Sequence[str] | None = None
+    ) -> Path:
+        """Write a key file whose token endpoint is the emulator's, and register the key. Gives the path.
+
+        Args:
+            project: whose quota it uses up. sites: the properties that it may see, None for all.
+        """
+        key_file, account = service_account(name, self.url, project)
+        self._register({**account, "sites": None if sites is None else list(sites)})
         return write_secret(Path(path), key_file)
 
     def authorized_user_file(self, path: Path | str, name: str = "person") -> Path:
@@ -183,7 +191,7 @@ class Emulator:
         key_file = {"type": "authorized_user", "token_uri": f"{self.url}{TOKEN_PATH}", **given}
         return write_secret(Path(path), key_file)
 
-    def _register(self, account: dict[str, str]) -> None:
+    def _register(self, account: dict[str, Any]) -> None:
         self._post("account", account)
         self._accounts.append(account)
 

@@ -8,13 +8,13 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from gsc_daemon.emulator.accounts import PROJECT
 from gsc_daemon.emulator.config import EmulatorConfig
 from gsc_daemon.emulator.replies import ApiError, load_exceeded, qps_exceeded, rate_limited
 from gsc_daemon.emulator.request import Query
 
 MINUTE: Final = 60.0
 SECOND: Final = 1.0
-PROJECT: Final = "emulator"
 _SHARE_OF_429: Final = 0.2  # of refusals when they are mixed; invented
 
 
@@ -74,9 +74,9 @@ class Counter:
         return found
 
 
-def scopes_of(site: str, user: str) -> tuple[Scope, ...]:
+def scopes_of(site: str, user: str, project: str = PROJECT) -> tuple[Scope, ...]:
     """Whom a Search Analytics query counts for."""
-    return Scope("site", site), Scope("user", user), Scope("project", PROJECT)
+    return Scope("site", site), Scope("user", user), Scope("project", project)
 
 
 def _limits(config: EmulatorConfig) -> dict[str, tuple[tuple[float, int | None], ...]]:

@@ -65,7 +65,8 @@ class Looking(Store):
 
 
 def _progress(row: Sequence[Any]) -> SiteProgress:
-    site, wanted, published, quarantined, oldest, newest, parked, until, permission, final, stalled = row
+    site, wanted, published, quarantined, oldest, newest, parked, until, permission, final, stalled, *read = row
+    credential, parked_for = read
     return SiteProgress(
         site,
         wanted,
@@ -78,4 +79,6 @@ def _progress(row: Sequence[Any]) -> SiteProgress:
         permission,
         dt.date.fromisoformat(final) if final else None,
         stalled,
+        credential,
+        parked_for,
     )

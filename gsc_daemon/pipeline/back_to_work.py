@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from gsc_daemon.clock import Clock, next_pacific_midnight_ms
-from gsc_daemon.errors import GscdError, Refusal, SourceError
+from gsc_daemon.errors import ConfigError, GscdError, Refusal, SourceError
 from gsc_daemon.events import emit
 from gsc_daemon.pipeline.sitting import Sitting
-from gsc_daemon.ports import Budget, Ledger
+from gsc_daemon.ports import Budget, Ledger, Sources
 
 LOAD_PARK: Final = 15 * 60  # seconds: developers.google.com/webmaster-tools/limits, "load quota"
 SITE_PARK: Final = 24 * 3600  # a property that is lost is tried again daily
@@ -36,28 +36,30 @@ class Return:
 class BackToWork:
     """Judges refusals for one worker."""
 
-    def __init__(self, ledger: Ledger, budget: Budget, credential: str, clock: Clock) -> None:
-        self.ledger, self.budget, self.credential, self.clock = ledger, budget, credential, clock
+    def __init__(self, ledger: Ledger, budget: Budget, sources: Sources, clock: Clock) -> None:
+        self.ledger, self.budget, self.sources, self.clock = ledger, budget, sources, clock
 
     def refused(self, sitting: Sitting, error: GscdError) -> Return:
         """Slow down, park the site, or spend an attempt. Raises `BudgetUnavailable`, `LedgerUnavailable`."""
         sitting.batch.retries += 1
+        site = sitting.item.day.site
         match error.kind if isinstance(error, SourceError) else Refusal.TRANSIENT:
             case Refusal.ABANDONED:
                 return Return()
             case Refusal.RATE:
-                pace = self.budget.slow_down(sitting.item.day.site, self.credential, sitting.sent_ms)
+                pace = self.budget.slow_down(site, self.sources.credential_of(site), sitting.sent_ms)
                 emit("rate_limit.exceeded", **sitting.where, reason=str(error), pace_qpm=pace.qpm)
                 return Return(delay=_retry_after(error))
             case Refusal.LOAD:
                 next_day_ms = next_pacific_midnight_ms(self.clock)
-                until_ms = self.ledger.load_refused(sitting.item.day.site, str(error), LOAD_PARK, next_day_ms)
+                until_ms = self.ledger.load_refused(site, str(error), LOAD_PARK, next_day_ms)
                 return self._parked(sitting, error, until_ms)
             case Refusal.SITE:
-                return self._park(sitting, error, SITE_PARK)
+                self.lost(site, error)
+                return Return()
             case Refusal.CREDENTIAL:
-                self.ledger.note_outage("source", str(error))
-                return self._park(sitting, error, CREDENTIAL_PARK)
+                self.credential_refused(self.sources.credential_of(site), error)
+                return Return()
             case Refusal.REQUEST:
                 emit("item.quarantined", **sitting.where, reason=str(error))
                 return Return(failure=error, permanent=True)
@@ -70,10 +72,31 @@ class BackToWork:
         emit("item.requeued", **sitting.where, reason=str(error), delay=round(delay, 1), failures=failures)
         return Return(failure=error, delay=delay)
 
-    def _park(self, sitting: Sitting, error: GscdError, seconds: int) -> Return:
-        until_ms = self.clock.wall_ms() + seconds * 1000
-        self.ledger.park_site(sitting.item.day.site, str(error), until_ms)
-        return self._parked(sitting, error, until_ms)
+    def can_ask(self, site: str) -> bool:
+        """Whether somebody here can read the site; else it waits. Raises `LedgerUnavailable`."""
+        try:
+            credential = self.sources.credential_of(site)
+        except ConfigError as error:  # the settings have changed
+            self.lost(site, error)
+            return False
+        try:
+            self.sources.of(site)
+        except ConfigError as error:
+            self.credential_refused(credential, error)
+            return False
+        return True
+
+    def lost(self, site: str, error: GscdError) -> None:
+        """Nobody here may read it: it waits, all others go on."""
+        if self.ledger.lose_site(site, str(error), self.clock.wall_ms() + SITE_PARK * 1000):
+            emit("site.lost", site=site, reason=str(error))
+
+    def credential_refused(self, name: str, error: GscdError) -> None:
+        """Google refuses the credential: its sites wait, all others go on."""
+        sites = self.sources.read_by(name, [site.site for site in self.ledger.known_sites()])
+        until_ms = self.clock.wall_ms() + CREDENTIAL_PARK * 1000
+        if self.ledger.refuse_credential(name, sites, f"{name} is refused: {error}", until_ms):
+            emit("credential.refused", credential=name, reason=str(error))
 
     def _parked(self, sitting: Sitting, error: GscdError, until_ms: int) -> Return:
         emit("site.parked", site=sitting.item.day.site, reason=str(error), until_ms=until_ms)

@@ -10,7 +10,7 @@ from gsc_daemon.clock import Clock, pacific_today
 from gsc_daemon.errors import ConfigError, Refusal, SourceError
 from gsc_daemon.events import emit
 from gsc_daemon.model import Day, Denial, Query, Send
-from gsc_daemon.ports import Budget, Ledger, Source
+from gsc_daemon.ports import Budget, Ledger, Sources
 
 PROBE_EVERY: Final = 6 * 3600.0  # seconds; Google finishes a day once a day, at no hour that it names
 RETRY: Final = 600.0
@@ -21,8 +21,8 @@ RANGE: Final = 10
 class Frontier:
     """Keeps what Google says of its progress, before days are fetched that may not be final."""
 
-    def __init__(self, ledger: Ledger, budget: Budget, source: Source, clock: Clock) -> None:
-        self.ledger, self.budget, self.source, self.clock = ledger, budget, source, clock
+    def __init__(self, ledger: Ledger, budget: Budget, sources: Sources, clock: Clock) -> None:
+        self.ledger, self.budget, self.sources, self.clock = ledger, budget, sources, clock
 
     def refresh(self, days: Iterable[Day]) -> None:
         """Ask where days of a site may not be final and the last answer is old; without one, the last one holds.
@@ -47,7 +47,7 @@ class Frontier:
         return self.ledger.newest_final(day.site).get(day.search_type)
 
     def _ask(self, query: Query) -> None:
-        site, credential = query.site, self.source.credential
+        site, credential = query.site, self.sources.credential_of(query.site)
         answer = self.budget.check_rate(site, credential, 1)
         if isinstance(answer, Denial):
             self.ledger.probe_failed(site, query.search_type, answer.wait)
@@ -57,7 +57,7 @@ class Frontier:
         # Noted like a day's queries, so that an emptied Redis counts it too; no item is concerned.
         self.ledger.start_items(0, (), [Send(sent_ms, site, credential, 1)], 0.0)
         try:
-            incomplete = self.source.first_incomplete(query, delay)
+            incomplete = self.sources.of(site).first_incomplete(query, delay)
         except SourceError as error:
             if error.kind is Refusal.RATE:
                 self.budget.slow_down(site, credential, sent_ms)

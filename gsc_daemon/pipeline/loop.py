@@ -41,7 +41,7 @@ from gsc_daemon.pipeline.back_to_work import BackToWork, Return
 from gsc_daemon.pipeline.frontier import Frontier
 from gsc_daemon.pipeline.services import Services
 from gsc_daemon.pipeline.sitting import Arrival, Limits, Sitting, UnderWay, tell_published
-from gsc_daemon.ports import Budget, Ledger, Response, Sink, Source
+from gsc_daemon.ports import Budget, Ledger, Response, Sink, Sources
 
 BATCHES_UNDER_WAY: Final = 2  # one is fetched while the other is written
 IDLE_POLL: Final = (0.05, 0.5)  # seconds between claims that give nothing, growing
@@ -63,7 +63,7 @@ class Pipeline:
         self,
         ledger: Ledger,
         budget: Budget,
-        source: Source,
+        sources: Sources,
         sink: Sink,
         *,
         clock: Clock,
@@ -74,13 +74,13 @@ class Pipeline:
         halted: Callable[[], bool],
         arrivals: queue.SimpleQueue[Arrival | None],
     ) -> None:
-        self.ledger, self.budget, self.source, self.sink = ledger, budget, source, sink
+        self.ledger, self.budget, self.sources, self.sink = ledger, budget, sources, sink
         self.clock, self.worker_id, self.run_id = clock, worker_id, run_id
         self.limits, self.reports, self.halted, self.arrivals = limits, reports, halted, arrivals
         self.published = 0
         self.services = Services(ledger)
-        self._frontier = Frontier(ledger, budget, source, clock)
-        self._back_to_work = BackToWork(ledger, budget, source.credential, clock)
+        self._frontier = Frontier(ledger, budget, sources, clock)
+        self.back_to_work = BackToWork(ledger, budget, sources, clock)
         self._under_way: dict[int, UnderWay] = {}
         self._by_item: dict[int, Sitting] = {}
         self._owed: list[int] = []  # tokens that the ledger could not take back yet
@@ -122,7 +122,7 @@ class Pipeline:
 
     def let_go(self) -> None:
         """Abandon what is in flight; the ledger, which does not answer now, gets the leases back when it does."""
-        self.source.abandon()
+        self.sources.abandon()
         self._owed += self._under_way
         for sitting in self._by_item.values():
             sitting.close()
@@ -153,7 +153,6 @@ class Pipeline:
         try:
             items = self._adopt(taken)
             if items:
-                self._frontier.refresh(item.day for item in items)
                 self._begin(taken, items)
         except LedgerUnavailable:
             self._owed.append(taken.token)
@@ -182,8 +181,12 @@ class Pipeline:
     # 4: check the rate, and send
 
     def _begin(self, batch: Batch, items: Sequence[Item]) -> None:
+        if not self.back_to_work.can_ask(batch.site):
+            self.ledger.requeue_batch(batch.token)
+            return
+        self._frontier.refresh(item.day for item in items)
         now = self.clock.monotonic()
-        answer = self.budget.check_rate(batch.site, self.source.credential, len(items))
+        answer = self.budget.check_rate(batch.site, self.sources.credential_of(batch.site), len(items))
         self.services.back("budget")
         if isinstance(answer, Denial) or self.halted():
             self.ledger.requeue_batch(batch.token)
@@ -211,13 +214,14 @@ class Pipeline:
             sitting.sent_ms = now_ms + round(delay * 1000)
             queries.append(sitting.outstanding)
         batch = sittings[0].batch
-        sends = [Send(sitting.sent_ms, batch.site, self.source.credential, 1) for sitting in sittings]
+        credential = self.sources.credential_of(batch.site)
+        sends = [Send(sitting.sent_ms, batch.site, credential, 1) for sitting in sittings]
         self.ledger.start_items(batch.token, [query.item_id for query in queries], sends, self.limits.lease_seconds)
         if self.clock.monotonic() - granted_at > LATE:
             for sitting in sittings:
                 self._return(sitting)
             return
-        self.source.fetch_query_batch(queries, delays, self._deliver)
+        self.sources.of(batch.site).fetch_query_batch(queries, delays, self._deliver)
 
     def _query(self, item: Item) -> Query:
         day = item.day
@@ -245,12 +249,11 @@ class Pipeline:
             self._count_answer(sitting.batch, arrival.at)
         try:
             if isinstance(arrival.result, GscdError):
-                self._return(sitting, self._back_to_work.refused(sitting, arrival.result))
+                self._return(sitting, self.back_to_work.refused(sitting, arrival.result))
             elif self.halted():
                 arrival.drop()
                 self._return(sitting)
             else:
-                self.services.back("source")
                 sitting.responses.append(arrival.result)
                 if arrival.result.row_count >= ROWS_PER_RESPONSE:
                     self._next_item(sitting)
@@ -286,7 +289,8 @@ class Pipeline:
         sitting.items.append(item.item_id)
         self._by_item[item.item_id] = sitting
         now = self.clock.monotonic()
-        answer = self.budget.check_rate(item.day.site, self.source.credential, 1, patience=MID_DAY_PATIENCE)
+        credential = self.sources.credential_of(item.day.site)
+        answer = self.budget.check_rate(item.day.site, credential, 1, patience=MID_DAY_PATIENCE)
         if isinstance(answer, Denial) or self.halted():
             self._return(sitting)
             return
@@ -312,7 +316,7 @@ class Pipeline:
             )
             self._return(sitting, Return(failure=error, overlap=True))
         except SourceError as error:  # a body that cannot be decoded
-            self._return(sitting, self._back_to_work.refused(sitting, error))
+            self._return(sitting, self.back_to_work.refused(sitting, error))
         except (SinkUnavailable, ConfigError) as error:
             self._return(sitting)
             self._service_away("sink", error)

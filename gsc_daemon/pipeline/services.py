@@ -1,4 +1,4 @@
-"""The services of the pipeline: whether Postgres, Redis and Google answer, told to ledger and journal on a change."""
+"""The services of the pipeline: whether Postgres and Redis answer, told to ledger and journal on a change."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gsc_daemon.ports import Ledger
 
 
 class Services:
-    """As this worker last saw them. ``service``: ``sink``, ``budget`` or ``source``."""
+    """As this worker last saw them. ``service``: ``sink`` or ``budget``."""
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger

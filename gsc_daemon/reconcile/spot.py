@@ -16,7 +16,7 @@ from gsc_daemon import plan
 from gsc_daemon.clock import Clock, pacific_today
 from gsc_daemon.errors import GscdError, Refusal, SourceError, TryAgain
 from gsc_daemon.model import QUERY_PAGE, Day, DayState, Denial, Filter, Query, Receipt, Row, Send
-from gsc_daemon.ports import Budget, Ledger, Response, Sink, Source
+from gsc_daemon.ports import Budget, Ledger, Response, Sink, Sources
 
 AT_ONCE: Final = 10  # queries of one site that are under way together
 TRIES: Final = 3  # for what passes: too fast, a network that fails
@@ -69,7 +69,7 @@ class Asker:
 
     ledger: Ledger
     budget: Budget
-    source: Source
+    sources: Sources
     clock: Clock
     halted: Callable[[], bool]
     sleep: Callable[[float], None] = time.sleep
@@ -96,7 +96,9 @@ class Asker:
         )
 
     def _send(self, queries: Sequence[Query]) -> dict[int, Response | GscdError]:
-        site, credential = queries[0].site, self.source.credential
+        site = queries[0].site
+        source = self.sources.of(site)
+        credential = source.credential
         while isinstance(answer := self.budget.check_rate(site, credential, len(queries)), Denial):
             self._stand_still()
             self.sleep(answer.wait)
@@ -106,7 +108,7 @@ class Asker:
         # Noted like the daemon's own queries, so that an emptied Redis counts them too; no item is concerned.
         self.ledger.start_items(0, (), [Send(at_ms, site, credential, 1) for at_ms in sent_ms], 0.0)
         arrived: queue.SimpleQueue[tuple[Query, Response | GscdError]] = queue.SimpleQueue()
-        self.source.fetch_query_batch(queries, answer.delays, lambda query, result: arrived.put((query, result)))
+        source.fetch_query_batch(queries, answer.delays, lambda query, result: arrived.put((query, result)))
         answers = {}
         for _ in queries:
             query, result = arrived.get()

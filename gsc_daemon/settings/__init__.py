@@ -8,6 +8,7 @@ from gsc_daemon.settings.checks import (
     make_state_folder,
     warnings,
 )
+from gsc_daemon.settings.choice import Choice
 from gsc_daemon.settings.compare import changed_since, changes, fingerprints, reloaded
 from gsc_daemon.settings.files import read_secret
 from gsc_daemon.settings.load import load
@@ -23,11 +24,14 @@ from gsc_daemon.settings.schema import (
     WorkersSettings,
 )
 from gsc_daemon.settings.secrets import mask, masked
+from gsc_daemon.settings.tables import CredentialSettings
 from gsc_daemon.settings.values import wrong_site
 
 __all__ = [
     "ApiSettings",
     "BudgetEstimate",
+    "Choice",
+    "CredentialSettings",
     "HaltSettings",
     "LedgerSettings",
     "RateLimitSettings",

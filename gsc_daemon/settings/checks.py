@@ -30,6 +30,21 @@ def check_together(settings: Settings) -> None:
     _check_workers(settings)
     _check_budget(settings)
     _check_paths(settings)
+    _check_readers(settings)
+
+
+def _check_readers(settings: Settings) -> None:
+    """Somebody must read each property that is named."""
+    if settings.default_credentials is not None:
+        return
+    for site in settings.sync.choice.named:
+        if not any(one.choice.has(site) for one in settings.credentials):
+            raise _refusal(
+                settings,
+                ("sync.sites",),
+                f'none of [[credentials]] is for "{site}" of sync.sites',
+                "Name it in sites of one of them, or set api.credentials for all that they are not for",
+            )
 
 
 def _check_workers(settings: Settings) -> None:
@@ -115,13 +130,16 @@ def check_places(settings: Settings) -> None:
                 f"{_origin(settings, name)}: {name} = {path}, but there is no folder {folder}",
                 hint="Make it, owned by the daemon's user; systemd's StateDirectory= does that for /var/lib/gscd",
             )
-    credentials = settings.api.credentials
-    if not str(credentials).startswith("%d/") and credentials.name != APPLICATION_DEFAULT:
-        _check_credentials(settings, credentials)
+    if settings.default_credentials is not None:
+        where = f"{_origin(settings, 'api.credentials')}: api.credentials = {settings.default_credentials}"
+        _check_credentials(where, settings.default_credentials)
+    for one in settings.credentials:
+        _check_credentials(f"{settings.file}: [[credentials]] file = {one.file}", one.file)
 
 
-def _check_credentials(settings: Settings, file: Path) -> None:
-    where = f"{_origin(settings, 'api.credentials')}: api.credentials = {file}"
+def _check_credentials(where: str, file: Path) -> None:
+    if str(file).startswith("%d/") or file.name == APPLICATION_DEFAULT:
+        return
     try:
         status = file.stat()
     except PermissionError:
@@ -166,8 +184,9 @@ def warnings(settings: Settings) -> tuple[str, ...]:
         if inline and has_password(getattr(getattr(settings, section), key)) and _open_to_all(settings.file):
             told.append(f"{origin}: {name} holds a password that everyone on this machine may read; use {name}_file")
     told += open_ways(settings.sink.dsn, settings.rate_limit.storage)
-    if str(settings.api.credentials).startswith("%d/"):
-        told.append(f"api.credentials = {settings.api.credentials} can be looked at only inside of the service")
+    for file in (settings.api.credentials, *(one.file for one in settings.credentials)):
+        if str(file).startswith("%d/"):
+            told.append(f"the credentials {file} can be looked at only inside of the service")
     return tuple(told)
 
 

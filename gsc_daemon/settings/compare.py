@@ -9,7 +9,8 @@ from typing import Any
 
 from gsc_daemon.settings import checks
 from gsc_daemon.settings.about import abouts
-from gsc_daemon.settings.schema import REPORTS, SECTIONS, Settings
+from gsc_daemon.settings.schema import SECTIONS, Settings
+from gsc_daemon.settings.tables import CREDENTIALS, REPORTS
 
 
 def _values(settings: Settings) -> dict[str, Any]:
@@ -18,12 +19,12 @@ def _values(settings: Settings) -> dict[str, Any]:
         for section, kind in SECTIONS.items()
         for key in abouts(kind)
     }
-    return named | {REPORTS: settings.reports}
+    return named | {REPORTS: settings.reports, CREDENTIALS: settings.credentials}
 
 
 def _live(name: str) -> bool:
     """Whether a reload is enough."""
-    if name == REPORTS:
+    if name in (REPORTS, CREDENTIALS):
         return True
     section, key = name.split(".")
     return abouts(SECTIONS[section])[key].reload
@@ -49,7 +50,7 @@ def reloaded(old: Settings, new: Settings) -> Settings:
         fresh = {key: getattr(getattr(new, section), key) for key, about in abouts(kind).items() if about.reload}
         sections[section] = dataclasses.replace(getattr(old, section), **fresh)
     origins = {name: (new if _live(name) else old).origin(name) for name in _values(new)}
-    mixed = dataclasses.replace(old, **sections, reports=new.reports, origins=origins)
+    mixed = dataclasses.replace(old, **sections, reports=new.reports, credentials=new.credentials, origins=origins)
     checks.check_together(mixed)
     return mixed
 

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from gsc_daemon.settings.about import About, Kind, abouts, default
-from gsc_daemon.settings.schema import REPORTS, SECTIONS, ReportSettings
+from gsc_daemon.settings.schema import SECTIONS, TABLES
+from gsc_daemon.settings.tables import CredentialSettings
 
 WIDTH: Final = 110
+NO_DEFAULT: Final = ("[]", '"."')  # as `toml` writes them
 REQUIRED: Final = "sync.sites"  # the one setting without a default
 
 
@@ -43,10 +45,12 @@ def example() -> str:
             given = f"{name}.{key}" == REQUIRED
             value = about.example[:1] if given else default(section, key)
             parts.append(f"{'' if given else '# '}{key} = {toml(value)}")
-    parts += ["", f"# {ReportSettings.__doc__}", f"# [[{REPORTS}]]"]
-    for key, about in abouts(ReportSettings).items():
-        parts += _explained(about)
-        parts.append(f"# {key} = {toml(default(ReportSettings, key))}")
+    for name, kind in TABLES.items():
+        parts += ["", f"# {kind.__doc__}", f"# [[{name}]]"]
+        for key, about in abouts(kind).items():
+            parts += _explained(about)
+            given = default(kind, key)
+            parts.append(f"# {key} = {toml(about.example if kind is CredentialSettings else given)}")
     return "\n".join(parts) + "\n"
 
 
@@ -86,8 +90,8 @@ def page() -> str:
         "one, `gscd config show` what is in force and where each value comes from.",
         "",
         "Each setting is overridden by an environment variable, `GSCD_SECTION__KEY`, as in",
-        '`GSCD_WORKERS__MAX_CONCURRENCY=5`; lists as TOML (`["a", "b"]`) or with commas (`a,b`). The reports are',
-        "given in the file only.",
+        '`GSCD_WORKERS__MAX_CONCURRENCY=5`; lists as TOML (`["a", "b"]`) or with commas (`a,b`). Reports and',
+        "credentials are given in the file only.",
         "",
         "In paths, `~/` is the user's folder and `%d/` systemd's credentials folder; other relative paths begin at the",
         "folder of the settings file. Files that hold secrets hold one line and must not be open to everyone",
@@ -97,17 +101,18 @@ def page() -> str:
     ]
     for name, section in SECTIONS.items():
         parts += ["", f"## [{name}]", "", section.__doc__ or "", "", *_table(section)]
-    parts += ["", f"## [[{REPORTS}]]", "", ReportSettings.__doc__ or "", "", *_table(ReportSettings)]
+    for name, kind in TABLES.items():
+        parts += ["", f"## [[{name}]]", "", kind.__doc__ or "", "", *_table(kind)]
     return "\n".join([*parts, "", *_TOGETHER]) + "\n"
 
 
 def _table(section: type[Any]) -> list[str]:
     rows = ["| Setting | Default | Meaning | Range | Example | Reload |", "|---|---|---|---|---|---|"]
     for key, about in abouts(section).items():
-        own = toml(default(section, key))
+        own = toml(_shown(default(section, key)))
         allowed = ", ".join(f"`{choice}`" for choice in about.choices) or _range(about) or _KINDS[about.kind]
         rows.append(
-            f"| `{key}` | {'none' if own in ('[]',) else f'`{own}`'} | {about.meaning} | {allowed} "
+            f"| `{key}` | {'none' if own in NO_DEFAULT else f'`{own}`'} | {about.meaning} | {allowed} "
             f"| `{toml(_shown(about.example))}` | {'●' if about.reload else '○'} |"
         )
     return rows

@@ -16,8 +16,10 @@ from typing import Any, Final
 from gsc_daemon.errors import ConfigError
 from gsc_daemon.settings import checks, files
 from gsc_daemon.settings.about import About, Kind, abouts, default
+from gsc_daemon.settings.keys import read_credentials
 from gsc_daemon.settings.reports import read_reports
-from gsc_daemon.settings.schema import REPORTS, SECTIONS, Settings
+from gsc_daemon.settings.schema import SECTIONS, TABLES, Settings
+from gsc_daemon.settings.tables import CREDENTIALS, REPORTS
 
 SECRET_FILES: Final = {"rate_limit.storage": "rate_limit.storage_file", "sink.dsn": "sink.dsn_file"}
 
@@ -65,10 +67,15 @@ def load(
     )
     if secrets:
         _read_secrets(values, origins)
-    where = _place(file, lines, REPORTS)
+    where, folder = _place(file, lines, REPORTS), file.parent
     settings = Settings(
         **{name: _section(name, values) for name in SECTIONS},
         reports=read_reports(document.get(REPORTS), where),
+        credentials=read_credentials(
+            document.get(CREDENTIALS) if "api" in only else None,
+            _place(file, lines, CREDENTIALS),
+            lambda text: files.expand(text, folder, environ),
+        ),
         file=file,
         origins=origins,
         state_folder=state_folder,
@@ -97,7 +104,7 @@ def _from_file(
     given: dict[str, Given] = {}
     whole = set(only) == set(SECTIONS)
     for section, table in document.items():
-        if section == REPORTS or (section not in only and not whole):
+        if section in TABLES or (section not in only and not whole):
             continue
         where = _place(file, lines, section)
         if section not in SECTIONS:
@@ -116,7 +123,7 @@ def _unknown_section(name: str, value: Any) -> str:
     home = next((section for section, kind in SECTIONS.items() if name in abouts(kind)), None)
     if home is not None and not isinstance(value, dict):
         return f"{name} stands outside of its section; write it below [{home}]"
-    near = _nearest(name, [*SECTIONS, REPORTS])
+    near = _nearest(name, [*SECTIONS, *TABLES])
     kind = f"section [{name}]" if isinstance(value, dict | list) else f"setting {name}"
     return f"there is no {kind}" + (f"; did you mean [{near}]?" if near else "; there are " + ", ".join(SECTIONS))
 
@@ -145,8 +152,8 @@ def _from_environ(environ: Mapping[str, str], only: Collection[str]) -> dict[str
         section, split, key = variable.removeprefix("GSCD_").lower().partition("__")
         if not variable.startswith("GSCD_") or not split:
             continue
-        if section == REPORTS:
-            raise ConfigError(f"{variable}: reports are given in the settings file only")
+        if section in TABLES:
+            raise ConfigError(f"{variable}: {section} are given in the settings file only")
         name = f"{section}.{key}"
         if section not in SECTIONS or key not in abouts(SECTIONS[section]):
             if section not in only and set(only) != set(SECTIONS):

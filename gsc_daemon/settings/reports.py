@@ -8,7 +8,7 @@ from typing import Any, Final
 from gsc_daemon.errors import ConfigError
 from gsc_daemon.model import BUILT_IN_REPORTS, Report
 from gsc_daemon.settings.about import abouts
-from gsc_daemon.settings.schema import ReportSettings
+from gsc_daemon.settings.tables import ReportSettings
 
 KNOWN: Final = {report.name: report for report in BUILT_IN_REPORTS}
 NAMES: Final = " and ".join(KNOWN)

@@ -14,6 +14,8 @@ from typing import Any, Final
 from gsc_daemon.model import BUILT_IN_REPORTS, Report
 from gsc_daemon.settings import values
 from gsc_daemon.settings.about import About, Kind, abouts, setting
+from gsc_daemon.settings.choice import Choice
+from gsc_daemon.settings.tables import CREDENTIALS, REPORTS, CredentialSettings, ReportSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +239,9 @@ class SyncSettings:
     sites: tuple[str, ...] = setting(
         Kind.TEXTS,
         (),
-        'The properties, as Google spells them; ["*"] means every property that the credential can read. No default. '
+        "The properties, as Google spells them, or patterns: * stands for any text, so that "
+        '["*"] means every property that a credential can read, and ["*", "!https://staging.*"] all but some. '
+        "Properties that come to match later are taken up as new_sites says. No default. "
         "A site that leaves the list keeps its data, its queued days are cancelled.",
         example=("sc-domain:example.com", "https://www.example.com/"),
         wrong=values.wrong_sites,
@@ -304,9 +308,14 @@ class SyncSettings:
         return self.lookback_days if self.new_sites == "recent" else values.days(self.new_sites)
 
     @property
+    def choice(self) -> Choice:
+        """Which properties are meant."""
+        return Choice(self.sites)
+
+    @property
     def all_sites(self) -> bool:
-        """Whether every property that the credential can read is meant."""
-        return self.sites == (values.ALL_SITES,)
+        """Whether the sites depend on what Google lists."""
+        return self.choice.open
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,26 +358,6 @@ class TelemetrySettings:
 
 
 @dataclass(frozen=True, slots=True)
-class ReportSettings:
-    """What is fetched of each day. May be given several times; without it, query_page and totals are fetched."""
-
-    name: str = setting(
-        Kind.TEXT,
-        "query_page",
-        "query_page (query, page, country, device) or totals (the whole property, no dimensions).",
-        example="totals",
-        reload=True,
-    )
-    dimensions: tuple[str, ...] = setting(
-        Kind.TEXTS,
-        (),
-        "The dimensions as the API spells them; the built-in reports bring their own.",
-        example=("query", "page"),
-        reload=True,
-    )
-
-
-@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings in force. Secrets are left out of its repr.
 
@@ -387,6 +376,7 @@ class Settings:
     sync: SyncSettings = SyncSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     reports: tuple[Report, ...] = BUILT_IN_REPORTS
+    credentials: tuple[CredentialSettings, ...] = ()
     file: Path | None = None
     origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
     state_folder: Path | None = None
@@ -395,7 +385,13 @@ class Settings:
         """Where the value of ``section.key`` comes from."""
         return self.origins.get(name, "default")
 
+    @property
+    def default_credentials(self) -> Path | None:
+        """What reads the properties that none of ``[[credentials]]`` is for; None where those are all there are."""
+        return None if self.credentials and self.origin("api.credentials") == "default" else self.api.credentials
 
+
+TABLES: Final[Mapping[str, type[Any]]] = {REPORTS: ReportSettings, CREDENTIALS: CredentialSettings}
 SECTIONS: Final[Mapping[str, type[Any]]] = {
     "ledger": LedgerSettings,
     "halt": HaltSettings,
@@ -406,7 +402,6 @@ SECTIONS: Final[Mapping[str, type[Any]]] = {
     "sync": SyncSettings,
     "telemetry": TelemetrySettings,
 }
-REPORTS: Final = "reports"
 
 
 def every_setting() -> dict[str, About]:

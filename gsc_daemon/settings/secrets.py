@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from gsc_daemon.settings.about import abouts
-from gsc_daemon.settings.schema import REPORTS, SECTIONS, Settings
+from gsc_daemon.settings.schema import SECTIONS, Settings
+from gsc_daemon.settings.tables import CREDENTIALS, REPORTS
 
 STARS: Final = "***"
 # Up to the last @, since passwords that should have been percent-encoded may hold / : ? and @.
@@ -42,10 +43,15 @@ def shown(value: Any, *, secret: bool) -> Any:
 
 
 def masked(settings: Settings) -> Mapping[str, Any]:
-    """``section.key`` → value for display, in the order of the file; ``reports`` is the list of their names."""
+    """``section.key`` → value for display, in the order of the file; ``reports`` is the list of their names,
+    ``credentials`` that of their files.
+    """
     values = {
         f"{section}.{key}": shown(getattr(getattr(settings, section), key), secret=about.secret)
         for section, kind in SECTIONS.items()
         for key, about in abouts(kind).items()
     }
-    return values | {REPORTS: [report.name for report in settings.reports]}
+    return values | {
+        REPORTS: [report.name for report in settings.reports],
+        CREDENTIALS: [f"{one.file} for {' '.join(one.sites)}" for one in settings.credentials],
+    }

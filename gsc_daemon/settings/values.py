@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 from gsc_daemon.model import MONTHS_KEPT, SEARCH_TYPES
+from gsc_daemon.settings.choice import NOT, is_pattern
 
 SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 REDIS_SCHEMES: Final = ("redis", "rediss", "redis+unix", "redis+sentinel", "redis+cluster")
@@ -111,16 +112,33 @@ def _instead(*spellings: str) -> str:
 
 
 def wrong_sites(sites: Sequence[str]) -> str:
-    """``sync.sites``: properties, or ``["*"]`` alone for all that the credential can read."""
+    """``sync.sites``: properties, patterns, and what is left out; ``["*"]`` for all that the credential can read."""
     if not sites:
         return (
             'names no property; write sites = ["sc-domain:example.com"], or ["*"] for all that the credential can read'
         )
-    if ALL_SITES in sites and len(sites) > 1:
-        return 'has "*" among others; "*" stands alone'
-    return _wrong_in_list(sites) or next(
-        (f'"{site}" {wrong}' for site in sites if site != ALL_SITES and (wrong := wrong_site(site))), ""
-    )
+    if all(site.startswith(NOT) for site in sites):
+        return 'only leaves properties out; write "*" before them for all others'
+    return _wrong_in_list(sites) or next((f'"{site}" {wrong}' for site in sites if (wrong := _wrong_word(site))), "")
+
+
+def wrong_credential_sites(sites: Sequence[str]) -> str:
+    """``sites`` of one of ``[[credentials]]``."""
+    return wrong_sites(sites) if sites else 'names no property; write sites = ["sc-domain:example.com"], or a pattern'
+
+
+def _wrong_word(word: str) -> str:
+    if not is_pattern(word):
+        return wrong_site(word)
+    bare = word.removeprefix(NOT)
+    return wrong_site(bare) if bare and not is_pattern(bare) else _wrong_pattern(bare)
+
+
+def _wrong_pattern(pattern: str) -> str:
+    known = ("*", "sc-domain:", "http:", "https:", "http*", "https*", "sc-domain*")
+    if pattern.startswith(known) and can_be_named(pattern) and " " not in pattern and NOT not in pattern:
+        return ""
+    return 'is no pattern of properties, such as "https://*.example.com/*", "sc-domain:*" or "*"'
 
 
 def wrong_search_types(types: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from gsc_daemon.source.console import SearchConsole
 from gsc_daemon.source.credentials import check_credentials
+from gsc_daemon.source.keyring import Key, Keyring, Sources, read_keyring
 from gsc_daemon.source.sites import match_site
 
-__all__ = ["SearchConsole", "check_credentials", "match_site"]
+__all__ = ["Key", "Keyring", "SearchConsole", "Sources", "check_credentials", "match_site", "read_keyring"]

@@ -76,6 +76,26 @@ def load(path: Path) -> tuple[Any, str]:
         ) from None
 
 
+def identity(path: Path) -> tuple[str, str]:
+    """Name and Cloud project ("" where the file does not say) of the credentials; neither is secret.
+
+    Quota is counted in the project that ``quota_project_id`` names, else in the one that the credentials belong to:
+    cloud.google.com/docs/quotas/quota-project. Raises `ConfigError` as `load`, as far as it looks.
+    """
+    if path.name == APPLICATION_DEFAULT and not path.exists():
+        given = _application_default_file()
+        if given is None:
+            return APPLICATION_DEFAULT, ""
+        path = given
+    info = _read(path)
+    if info.get("type") not in _KINDS:
+        raise _another_kind(path, info)
+    try:
+        return _name(info), str(info.get("quota_project_id") or info.get("project_id") or "")
+    except KeyError as error:
+        raise ConfigError(f"{path}: the credentials lack {error.args[0]}", hint=AGAIN) from None
+
+
 def _application_default_file() -> Path | None:
     """Where application-default credentials are, or None: the metadata server of the machine gives them."""
     named = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")

@@ -48,7 +48,7 @@ def trial(google: Google, minutes: int, *, rules: Rules = RULES, askers: int = 6
     """Each asker wants ten queries, waits for their answers, and asks again; refusals are told when they are back."""
     dice, now, result = random.Random(1), 0, Trial()
     windows = MemoryWindows(rules, lambda: now)
-    windows.fill([], USER, None)
+    windows.fill([], {USER: None})
     order = itertools.count()
     due = [(dice.randrange(SECOND), next(order), "ask", 0) for _ in range(askers)]
     heapq.heapify(due)
@@ -97,7 +97,7 @@ def test_without_refusals_at_least_95_of_100_of_the_budget_are_used() -> None:
 def test_a_pace_that_google_takes_rises_until_the_budget_alone_holds() -> None:
     now = 0
     windows = MemoryWindows(RULES, lambda: now)
-    windows.fill([PastSend(0, "s", USER, 1)], USER, None)
+    windows.fill([PastSend(0, "s", USER, 1)], {USER: None})
     assert windows.slow(USER, 0) == (480.0, True)
     paces = [480.0]
     while paces[-1] is not None:
@@ -112,7 +112,7 @@ def test_a_pace_that_google_takes_rises_until_the_budget_alone_holds() -> None:
 def test_only_queries_sent_at_the_new_pace_lower_it_again() -> None:
     now = 100 * SECOND
     windows = MemoryWindows(RULES, lambda: now)
-    windows.fill([], USER, None)
+    windows.fill([], {USER: None})
     ahead = windows.take("s", USER, 10, 2 * SECOND)
     assert isinstance(ahead, Taken)
     assert windows.slow(USER, 0) == (480.0, True)

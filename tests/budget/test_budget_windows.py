@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import redis as driver
@@ -74,7 +74,7 @@ def make(request: pytest.FixtureRequest, redis_url: str, time: Time) -> Iterator
 
 
 def filled(windows: Windows) -> Windows:
-    windows.fill([], "c", None)
+    windows.fill([], {"c": None})
     return windows
 
 
@@ -178,8 +178,8 @@ def test_new_windows_grant_nothing_until_they_are_filled_once(make, time: Time) 
     windows = make(Rules(60, 60, 60))
     assert windows.take("s", "c", 1, PATIENCE) == Forgotten()
     sends = [PastSend(-70 * SECOND, "s", "c", 9), PastSend(-2 * SECOND, "s", "c", 30), PastSend(-SECOND, "s", "c", 28)]
-    assert windows.fill(sends, "c", None) == 58
-    assert windows.fill(sends, "c", None) == -1
+    assert windows.fill(sends, {"c": None}) == 58
+    assert windows.fill(sends, {"c": None}) == -1
     assert {(used.scope, used.queries) for used in windows.used()} == {("site", 58), ("user", 58), ("project", 58)}
     distance = WINDOW // 60
     assert windows.take("s", "c", 3, 60 * SECOND) == Taken(
@@ -189,7 +189,7 @@ def test_new_windows_grant_nothing_until_they_are_filled_once(make, time: Time) 
 
 def test_what_the_ledger_notes_far_ahead_counts_as_sent_now(make, time: Time) -> None:
     windows = make(Rules(60, 60, 60))
-    windows.fill([PastSend(3_600 * SECOND, "s", "c", 60)], "c", None)
+    windows.fill([PastSend(3_600 * SECOND, "s", "c", 60)], {"c": None})
     denied = windows.take("s", "c", 1, PATIENCE)
     assert isinstance(denied, Full)
     assert denied.wait + PATIENCE == WINDOW
@@ -200,7 +200,7 @@ def test_both_kinds_of_windows_answer_alike_whatever_is_asked(redis_url: str, ti
     shared, alone = in_redis(redis_url, rules), MemoryWindows(rules, lambda: time.now)
     dice = random.Random(3)
     sends = [PastSend(-dice.randrange(WINDOW + SECOND), dice.choice("ab"), "c", 1) for _ in range(30)]
-    assert shared.fill(sends, "c", 70.0) == alone.fill(sends, "c", 70.0) > 20
+    assert shared.fill(sends, {"c": 70.0}) == alone.fill(sends, {"c": 70.0}) > 20
     granted = lowered = 0
     for _ in range(1500):
         time.forward(dice.randrange(4 * SECOND))
@@ -227,7 +227,7 @@ def test_the_windows_of_an_earlier_start_of_redis_do_not_count(redis_url: str, t
     windows.take("gone", "c", 5, PATIENCE)
     client.hset("gscd:{budget}:epoch", "run", "0" * 40)
     assert windows.take("s", "c", 1, PATIENCE) == Forgotten()
-    assert windows.fill([PastSend(-SECOND, "s", "c", 2)], "c", None) == 2
+    assert windows.fill([PastSend(-SECOND, "s", "c", 2)], {"c": None}) == 2
     assert [(used.name, used.queries) for used in windows.used()] == [("", 2), ("s", 2), ("c", 2)]
     windows.close()
 
@@ -238,7 +238,7 @@ def test_a_clock_of_redis_that_is_set_back_does_not_hold_everything_up(redis_url
     windows.take("s", "c", 10, PATIENCE)
     time.forward(-3600 * SECOND)
     assert windows.take("s", "c", 1, PATIENCE) == Forgotten()
-    windows.fill([], "c", None)
+    windows.fill([], {"c": None})
     assert windows.take("s", "c", 1, PATIENCE) == Taken((0,), None)
     windows.close()
 
@@ -258,3 +258,35 @@ def test_keys_begin_with_our_name_share_one_slot_and_go_when_they_are_over(redis
         assert 606 <= client.zcard(key) <= 616
         assert 60 <= client.ttl(key) <= 64
     windows.close()
+
+
+@pytest.mark.parametrize("kind", ["memory", "redis"])
+def test_each_cloud_project_has_its_own_window(redis_url: str, time: Time, kind: str) -> None:
+    """Two users of one project share its 60, a third of another project has 60 to itself."""
+    rules = Rules(site=1000, user=60, project=60)
+
+    def project_of(name: str) -> str:
+        return "second" if name == "c" else "first"
+
+    windows: Windows = in_redis(redis_url, rules)
+    if kind == "memory":
+        windows = MemoryWindows(rules, lambda: time.now, project_of)
+    else:
+        windows._project_of = project_of  # type: ignore[attr-defined]
+    windows.fill([PastSend(-SECOND, "s", "a", 1)], {})
+    assert windows.take("s", "a", 1, PATIENCE) == Taken((10_000,), None)
+    assert windows.take("s", "b", 1, PATIENCE) == Taken((1_020_000,), None), "after the other user's"
+    assert windows.take("t", "c", 1, PATIENCE) == Taken((0,), None), "beside them"
+    sent = {used.name: used.queries for used in windows.used() if used.scope == "project"}
+    assert sent.keys() == {"first", "second"}
+    windows.close()
+
+
+def test_an_emptied_redis_gets_every_credentials_pace_back(make: Callable[[Rules], Windows]) -> None:
+    windows = make(Rules(site=60, user=60, project=60))
+    windows.fill([PastSend(-SECOND, "s", name, 1) for name in "abc"], {"a": 30.0, "b": None, "c": 20.0})
+    assert {used.name: used.pace for used in windows.used() if used.scope == "user"} == {
+        "a": 30.0,
+        "b": None,
+        "c": 20.0,
+    }

@@ -81,7 +81,7 @@ def test_show_says_where_each_value_comes_from(
     assert lines["sink.dsn"] == ["postgresql://u:***@h/gsc", "GSCD_SINK__DSN"]
     assert "hush" not in said.out
     data = gscd("config", "show", "--json").data
-    assert set(data) == {*every_setting(), "reports"}
+    assert set(data) == {*every_setting(), "reports", "credentials"}
     assert data["sink.dsn"] == {"value": "postgresql://u:***@h/gsc", "origin": "GSCD_SINK__DSN"}
 
 

@@ -15,6 +15,8 @@ from gsc_daemon.cli import sites as command
 from gsc_daemon.clock import SystemClock, pacific_today
 from gsc_daemon.errors import Refusal, SourceError
 from gsc_daemon.model import SiteEntry
+from gsc_daemon.settings import Choice
+from gsc_daemon.source import Key, Keyring, Sources
 
 SITE = "sc-domain:example.com"
 LAST = plan.newest_final(pacific_today(SystemClock()))
@@ -46,7 +48,8 @@ def google(monkeypatch: pytest.MonkeyPatch) -> Google:
     """What `sites.list` gives; None: it fails."""
     wiring = pytest.importorskip("gsc_daemon.wiring")
     stands = Google([SiteEntry(SITE, "siteOwner"), SiteEntry("sc-domain:new.example", "siteFullUser")])
-    monkeypatch.setattr(wiring, "make_source", lambda settings: stands)
+    key = Key(Path("key.json"), stands.credential, "", Choice(("*",)))
+    monkeypatch.setattr(wiring, "make_sources", lambda settings: Sources(Keyring((key,)), lambda file: stands))
     return stands
 
 
@@ -62,6 +65,7 @@ def test_what_can_be_read_is_listed_with_what_is_kept(gscd: Gscd, folder: Path, 
         "site": SITE, "permission": "siteOwner", "synced": True, "oldest": str(FIRST), "newest": str(LAST),
         "newest_final": str(LAST), "stalled_ms": None,
         "published": DAYS, "wanted": DAYS, "quarantined": 0, "parked": "", "parked_until_ms": None,
+        "credential": "reader@example.com",
     }  # fmt: skip
     assert (rows["sc-domain:new.example"]["synced"], rows["sc-domain:new.example"]["published"]) == (False, 0)
 

@@ -21,7 +21,8 @@ from gsc_daemon.plan import newest_final
 from gsc_daemon.ports import Response
 from gsc_daemon.reconcile import Asker, Checked, spot_check
 from gsc_daemon.reconcile import spot as module
-from gsc_daemon.source import SearchConsole
+from gsc_daemon.settings import Choice
+from gsc_daemon.source import Key, Keyring, SearchConsole, Sources
 
 FINAL = newest_final(pacific_today(SystemClock()))
 
@@ -67,7 +68,7 @@ def spots(stores: Stores, emulator: Emulator, redis_url: str, tmp_path: Path) ->
     asker = Asker(
         stores.ledger,
         budget,
-        source,
+        one_source(source),
         SystemClock(),
         lambda: bool(halted),
         sleep=lambda seconds: time.sleep(min(seconds, 0.05)),
@@ -79,6 +80,12 @@ def spots(stores: Stores, emulator: Emulator, redis_url: str, tmp_path: Path) ->
     yield Spots(stores, asker, halted)
     source.close()
     budget.close()
+
+
+def one_source(source: SearchConsole) -> Sources:
+    """All sites are read by this one."""
+    key = Key(Path("key.json"), source.credential, "", Choice(("*",)))
+    return Sources(Keyring((key,)), lambda _file: source)
 
 
 def copy_day(source: SearchConsole, stores: Stores, day: Day, state: DayState) -> None:
@@ -163,7 +170,7 @@ def test_what_does_not_pass_is_told(spots: Spots, emulator: Emulator) -> None:
 def test_a_refusal_slows_the_daemon_too(spots: Spots, emulator: Emulator) -> None:
     emulator.configure(faults=(Fault("qps", times=1),))
     spots.check(1)
-    assert spots.stores.ledger.pace(spots.asker.source.credential).qpm is not None
+    assert spots.stores.ledger.pace(spots.asker.sources.credential_of(SITE)).qpm is not None
 
 
 def test_days_that_google_no_longer_keeps_are_not_asked_for(spots: Spots, monkeypatch: pytest.MonkeyPatch) -> None:

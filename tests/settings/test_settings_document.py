@@ -26,17 +26,24 @@ def test_the_example_works_as_it_is(tmp_path: Path) -> None:
 
 
 def test_the_example_uncommented_is_every_setting_at_its_default(tmp_path: Path) -> None:
-    bare = re.sub(r"^# (\[\[reports\]\]|\w+ = )", r"\1", example(), flags=re.MULTILINE)
+    bare = re.sub(r"^# (\[\[\w+\]\]|\w+ = )", r"\1", example(), flags=re.MULTILINE)
     written = tomllib.loads(bare)
-    names = {f"{section}.{key}" for section, table in written.items() if section != "reports" for key in table}
+    names = {
+        f"{section}.{key}"
+        for section, table in written.items()
+        if section not in ("reports", "credentials")
+        for key in table
+    }
     assert names == set(every_setting())
     without_files = re.sub(r"^(dsn|storage)_file = .*$", "", bare, flags=re.MULTILINE)
     file = tmp_path / "gscd.toml"
     file.write_text(without_files.replace("dimensions = []\n", ""))
     got = load(file, {})
     assert got.reports == (QUERY_PAGE,)  # the example's own [[reports]]
+    assert [one.sites for one in got.credentials] == [("sc-domain:client.example", "https://*.client.example/*")]
     defaults = Settings()
-    assert dataclasses.replace(got, file=None, sync=defaults.sync, reports=defaults.reports) == defaults
+    plain = dataclasses.replace(got, file=None, sync=defaults.sync, reports=defaults.reports, credentials=())
+    assert plain == defaults
 
 
 def test_empty_secrets_files_mean_none(tmp_path: Path) -> None:

@@ -108,7 +108,31 @@ IN_FILE = [
     # sites and search types
     ("[workers]\n", 'FILE: sync.sites names no property; write sites = ["sc-domain:example.com"], or ["*"] for all'),
     ("[sync]\nsites = []\n", "FILE:2: sync.sites names no property;"),
-    ("[sync]\nsites = ['*', 'sc-domain:a.com']\n", 'FILE:2: sync.sites has "*" among others; "*" stands alone'),
+    ("[sync]\nsites = ['!sc-domain:a.com']\n", 'FILE:2: sync.sites only leaves properties out; write "*" before them'),
+    (
+        "[sync]\nsites = ['*', '!b.com']\n",
+        'FILE:2: sync.sites "!b.com" is not as Google spells it; write "sc-domain:b.com"',
+    ),
+    (
+        "[sync]\nsites = ['foo*']\n",
+        'FILE:2: sync.sites "foo*" is no pattern of properties, such as "https://*.example.com/*"',
+    ),
+    (
+        "credentials = 3\n[sync]\nsites = ['*']\n",
+        "FILE:1: write [[credentials]], in double brackets, above each file and its sites",
+    ),
+    (
+        "[sync]\nsites = ['*']\n[[credentials]]\nsites = ['*']\n",
+        'FILE:3: [[credentials]] wants a file, such as file = "',
+    ),
+    (
+        "[sync]\nsites = ['*']\n[[credentials]]\nfile = 'a.json'\n",
+        'FILE:3: sites of the credentials a.json names no property; write sites = ["sc-domain',
+    ),
+    (
+        "[sync]\nsites = ['sc-domain:b.com']\n[[credentials]]\nfile = 'a.json'\nsites = ['sc-domain:a.com']\n",
+        'FILE:2: none of [[credentials]] is for "sc-domain:b.com" of sync.sites',
+    ),
     (
         "[sync]\nsites = ['sc-domain:a.com', 'sc-domain:a.com']\n",
         'FILE:2: sync.sites names "sc-domain:a.com" twice',

@@ -7,6 +7,7 @@ SELECT site,
        coalesce(parked, ''), parked_until_ms, permission,
        (SELECT date FROM day WHERE day.site_id = site.site_id AND published_generation > 0 AND held = 'final'
         ORDER BY date DESC LIMIT 1),
-       iif(stalled AND parked IS NULL, moved_ms, NULL)
+       iif(stalled AND parked IS NULL, moved_ms, NULL),
+       credential, coalesce(parked_for, '')
 FROM site LEFT JOIN tally ON tally.site_id = site.site_id AND what = 'day'
 GROUP BY site.site_id ORDER BY site
