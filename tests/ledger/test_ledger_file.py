@@ -389,11 +389,14 @@ def test_who_died_in_the_middle_of_a_transaction_leaves_nothing(made: Path) -> N
         batch = scene.take(scene.worker(), size=2)
         pid = os.fork()
         if pid == 0:
-            child = open_ledger(made, CLOCK)
-            with child._db.write():
-                child._run("forget_site.items", site=SITE)
-                os.kill(os.getpid(), 9)
-        os.waitpid(pid, 0)
+            try:
+                child = open_ledger(made, CLOCK)
+                with child._db.write("forget_site"):
+                    child._run("forget_site.items", site=SITE)
+                    os.kill(os.getpid(), 9)
+            finally:
+                os._exit(1)
+        assert os.waitpid(pid, 0)[1] == 9
         assert isinstance(batch, Batch)
         ledger.submit_results(batch.token, receipt(batch.items[0].day, 1, batch.token))
         assert (ledger.counts().done, ledger.needs_seed(RUN)) == (1, False)
