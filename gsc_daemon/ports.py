@@ -416,8 +416,8 @@ class Sink(Protocol):
 
     def highest_token(self) -> int: ...
 
-    def receipts(self, days: Sequence[Day]) -> Mapping[Day, Receipt]:
-        """What is held of these days."""
+    def receipts(self, days: Sequence[Day], *, to_write: bool = False) -> Mapping[Day, Receipt]:
+        """What is held of these days. ``to_write``: raises `SinkUnavailable` too where it can only be read."""
 
     def receipts_since(self, token: int) -> Iterable[Receipt]:
         """Receipts under a higher token, a thousand at a time."""

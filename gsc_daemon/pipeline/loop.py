@@ -165,7 +165,7 @@ class Pipeline:
 
     def _adopt(self, batch: Batch) -> list[Item]:
         """Finish the days that Postgres already holds; gives the items that must be fetched."""
-        held = self.sink.receipts([item.day for item in batch.items])
+        held = self.sink.receipts([item.day for item in batch.items], to_write=True)
         self.services.back("sink")
         rest = []
         for item in batch.items:

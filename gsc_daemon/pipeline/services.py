@@ -22,11 +22,8 @@ class Services:
         self._up[service] = False
 
     def back(self, service: str) -> None:
-        """It answers. The first time this also clears what a worker noted that died since."""
-        was_up = self._up.get(service)
-        if was_up:
-            return
-        self._up[service] = True
+        """It answers; what another worker noted is out of date, be it dead or with nothing more to do."""
         self.ledger.clear_outage(service)
-        if was_up is False:
+        if self._up.get(service) is False:
             emit(f"{service}.back")
+        self._up[service] = True

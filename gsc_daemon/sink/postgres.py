@@ -98,11 +98,13 @@ class PostgresSink:
         with self._line.work() as connection:
             return int(_value(connection, statement("highest_token")))
 
-    def receipts(self, days: Sequence[Day]) -> Mapping[Day, Receipt]:
-        """What is held of these days, in one query."""
+    def receipts(self, days: Sequence[Day], *, to_write: bool = False) -> Mapping[Day, Receipt]:
+        """What is held of these days. ``to_write``: raises `SinkUnavailable` too where it can only be read."""
         columns = zip(*days, strict=True) if days else ((), (), (), ())
         values = dict(zip(("sites", "reports", "search_types", "dates"), map(list, columns), strict=True))
         with self._line.work() as connection:
+            if to_write and _value(connection, statement("read_only")):
+                raise errors.ReadOnlySqlTransaction
             rows = connection.execute(statement("receipts"), values).fetchall()
         return {(day := Day(*row[:4])): receipt(day, row[4:]) for row in rows}
 

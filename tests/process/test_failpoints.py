@@ -1,6 +1,7 @@
 """Broken at every commit and hand-over, each way: nothing is lost, doubled or altered, and held days are left alone.
 
-With GSCD_TEST_FAILPOINT_TIMES=50 it does the same again and again, and reports.
+`scripts/failpoints --times 50` does the same again and again, and reports. The run in which everybody stands still at
+every point, past its lease, takes minutes and is made only there.
 """
 
 from __future__ import annotations
@@ -55,7 +56,6 @@ FAULTS: dict[str, dict[str, Any]] = {  # what leads to these verbs of the ledger
     "load_refused": {"kind": "load", "times": 3},
     "park_site": {"kind": "forbidden", "times": 3},
     "note_outage": {"kind": "disabled", "times": 3},
-    "clear_outage": {"kind": "disabled", "times": 3},
     "save_pace": {"kind": "qps", "times": 3},
     "slow": {"kind": "429", "times": 3},
     "probe_failed": {"kind": "503", "times": 6},
@@ -87,7 +87,7 @@ class Marathon:
         self.daemon: subprocess.Popen[str] | None = None
         self.recoveries: list[float] = []
 
-    def run(self, seconds: float = 75.0) -> None:
+    def run(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
         cycle = 0
         while self.charges.left():
@@ -130,12 +130,13 @@ class Marathon:
                     os.kill(self.chance.choice(workers), signal.SIGKILL)
 
     def _make_due(self) -> None:
-        """Chores at once, and no site stays parked, as if hours had gone by."""
+        """Chores at once, no site stays parked, as if hours had gone by; and what a worker noted that is dead."""
         with contextlib.suppress(sqlite3.OperationalError):
             edit(
                 self.stage,
                 "UPDATE chore SET due_ms = 0",
                 "UPDATE frontier SET due_ms = 0",
+                "INSERT INTO outage VALUES ('sink', 0, 'Postgres does not answer') ON CONFLICT DO NOTHING",
                 "UPDATE site SET parked_until_ms = 0 WHERE parked_until_ms IS NOT NULL",
             )
 
@@ -194,9 +195,9 @@ def reachable(how: str) -> set[str]:
     return RAISING if how == "raise" else set(POINTS)
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("number", ROUNDS)
-@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize("how", HOWS if TIMES else ("kill", "raise"))
 def test_a_daemon_broken_at_every_point(
     set_stage: SetStage, redis_server: Any, tmp_path: Path, how: str, number: int
 ) -> None:
@@ -205,7 +206,7 @@ def test_a_daemon_broken_at_every_point(
     stage.wanted(DAYS)
     marathon = Marathon(stage, charges, redis_server, chance)
     charges.lay(reachable(how) - COMMANDS - PLANNING, how, latest=2 if number else 1, chance=chance)
-    marathon.run()
+    marathon.run(400.0 if how == "stop" else 150.0)
     marathon.end()
     settle(stage)
     audit(stage)

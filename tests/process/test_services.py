@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from gsc_daemon.clock import SystemClock
+from gsc_daemon.errors import SinkUnavailable
+from gsc_daemon.ledger import open_ledger
+from gsc_daemon.pipeline.services import Services
 
 SetStage = Callable[..., Any]
 Until = Callable[..., None]
@@ -97,3 +104,14 @@ def test_the_whole_unit_may_be_signalled(set_stage: SetStage, until: Until) -> N
     stage.signal(daemon.pid, signal.SIGUSR1)
     until(lambda: stage.view().state == "halted", "a halted daemon")
     assert sorted(stage.workers()) == before
+
+
+def test_what_one_worker_noted_is_cleared_by_any_that_gets_an_answer(tmp_path: Path) -> None:
+    """The one that noted it may have nothing more to do, and never ask again."""
+    with closing(open_ledger(tmp_path / "ledger.db", SystemClock(), create=True)) as ledger:
+        noting, other = Services(ledger), Services(ledger)
+        other.back("sink")
+        noting.away("sink", SinkUnavailable("Postgres does not answer"))
+        assert list(ledger.outages()) == ["sink"]
+        other.back("sink")
+        assert list(ledger.outages()) == []

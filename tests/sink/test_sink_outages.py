@@ -293,8 +293,12 @@ def test_a_read_only_database_is_an_outage(
     if words:
         with pytest.raises(SinkUnavailable, match=words):
             publish(fragile, many(4), generation=2)
+        with pytest.raises(SinkUnavailable, match=words):  # so that nothing is fetched for it
+            fragile.receipts([DAY], to_write=True)
+        assert DAY in fragile.receipts([DAY])
     else:
         publish(fragile, many(4), generation=2)
+        assert DAY in fragile.receipts([DAY], to_write=True)
 
 
 def test_too_many_connections_are_an_outage(breakable: servers.Postgres, private_dsn: str) -> None:
