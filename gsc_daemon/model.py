@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import msgspec
@@ -20,8 +19,7 @@ EMPTY_ASKS: Final = 7  # times that a day is asked for again which should not be
 SEARCH_TYPES: Final = ("web", "image", "video", "news", "discover", "googleNews")
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(msgspec.Struct, frozen=True):
     """A named list of dimensions.
 
     Args:
@@ -59,8 +57,7 @@ class Priority(enum.IntEnum):
     HISTORY = 40  # all of it: ends where nothing comes any more
 
 
-@dataclass(frozen=True, slots=True)
-class WantedDay:
+class WantedDay(msgspec.Struct, frozen=True):
     """A day that somebody wants.
 
     Args:
@@ -85,8 +82,7 @@ class ItemState(enum.StrEnum):
     CANCELLED = "cancelled"  # taken back by the operator
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(msgspec.Struct, frozen=True):
     """One API request for a day, as leased.
 
     Args:
@@ -110,8 +106,7 @@ class Item:
     empty_asks: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True):
     """The items that one worker has leased together under one token, all of one site."""
 
     token: int
@@ -129,8 +124,7 @@ class NoBatch(enum.Enum):
     UNSEEDED = "the sink has not been read since the daemon started"
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
+class Filter(msgspec.Struct, frozen=True):
     """What rows must match: one of the API's ``dimensionFilterGroups``.
 
     Args:
@@ -142,8 +136,7 @@ class Filter:
     operator: str = "equals"
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(msgspec.Struct, frozen=True):
     """One request to the API, whatever the transport.
 
     Args:
@@ -176,8 +169,7 @@ class Row(msgspec.Struct, gc=False):
     position: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(msgspec.Struct, frozen=True):
     """Queries granted by the budget, as noted in the ledger before they are sent.
 
     Args:
@@ -197,8 +189,7 @@ class DayState(enum.StrEnum):
     FINAL = "final"
 
 
-@dataclass(frozen=True, slots=True)
-class Publication:
+class Publication(msgspec.Struct, frozen=True):
     """What is to be published of one day, besides its rows.
 
     Args:
@@ -220,8 +211,7 @@ class Publication:
     last_ask: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(msgspec.Struct, frozen=True):
     """What Postgres holds of a day: the proof that its generation is published.
 
     Args:
@@ -246,8 +236,7 @@ class Receipt:
     suspect: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(msgspec.Struct, frozen=True):
     """What Postgres holds of a day, counted from the rows themselves, beside its receipt.
 
     Args:
@@ -263,8 +252,7 @@ class Held:
     digest: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SinkFacts:
+class SinkFacts(msgspec.Struct, frozen=True):
     """What Postgres says of itself and of our schema, for `gscd doctor`.
 
     Args:
@@ -282,8 +270,7 @@ class SinkFacts:
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class BudgetFacts:
+class BudgetFacts(msgspec.Struct, frozen=True):
     """What Redis says of itself, for `gscd doctor`.
 
     Args:
@@ -297,8 +284,7 @@ class BudgetFacts:
     round_trip_ms: float
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerFacts:
+class LedgerFacts(msgspec.Struct, frozen=True):
     """What SQLite says of itself and of the ledger, for `gscd doctor`.
 
     Args:
@@ -313,8 +299,7 @@ class LedgerFacts:
     problems: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SiteEntry:
+class SiteEntry(msgspec.Struct, frozen=True):
     """A property that a credential can see, as ``sites.list`` gives it."""
 
     site: str
@@ -326,15 +311,13 @@ class SiteEntry:
         return self.permission != "siteUnverifiedUser"
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(msgspec.Struct, frozen=True):
     """The budget's yes: seconds from now at which each query may be sent, rising."""
 
     delays: tuple[float, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Denial:
+class Denial(msgspec.Struct, frozen=True):
     """The budget's no: give the batch back, then wait exactly this long (plus jitter).
 
     Args:
@@ -346,8 +329,7 @@ class Denial:
     scope: str
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True):
     """Queries of the last 60 s against what may be sent, for one scope.
 
     Args:
@@ -361,8 +343,7 @@ class Usage:
     quota: int
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
+class Pace(msgspec.Struct, frozen=True):
     """What Google has lately shown that it takes from one credential.
 
     Args:
@@ -374,8 +355,7 @@ class Pace:
     changed_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerIdentity:
+class WorkerIdentity(msgspec.Struct, frozen=True):
     """Names one process beyond the reuse of its pid.
 
     Args:
@@ -389,8 +369,7 @@ class WorkerIdentity:
     boot_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class LeaseView:
+class LeaseView(msgspec.Struct, frozen=True):
     """One leased batch, for people."""
 
     token: int
@@ -402,8 +381,7 @@ class LeaseView:
     seconds_left: float
 
 
-@dataclass(frozen=True, slots=True)
-class QueueCounts:
+class QueueCounts(msgspec.Struct, frozen=True):
     """How many items stand where, and how many batches are out."""
 
     planned_days: int = 0
@@ -422,8 +400,7 @@ class QueueCounts:
         return not (self.planned_days - self.parked_days or self.ready or self.waiting or self.leased)
 
 
-@dataclass(frozen=True, slots=True)
-class SiteProgress:
+class SiteProgress(msgspec.Struct, frozen=True):
     """How far one site is.
 
     Args:
@@ -460,8 +437,7 @@ class Parked(enum.StrEnum):
     CREDENTIAL = "credential"  # whoever reads it is refused
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(msgspec.Struct, frozen=True):
     """What a list of properties has changed: sites that cannot be read any more, or again, or for the first time."""
 
     lost: tuple[str, ...] = ()
@@ -469,8 +445,7 @@ class Listed:
     unparked: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class HaltState:
+class HaltState(msgspec.Struct, frozen=True):
     """Whether the ledger says halted, since when, why and by whom."""
 
     halted: bool
@@ -479,8 +454,7 @@ class HaltState:
     since_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class BatchStats:
+class BatchStats(msgspec.Struct, frozen=True):
     """Measured batches of a time span, for the seed's budget formula and the latency figures.
 
     Args:
@@ -493,11 +467,10 @@ class BatchStats:
     p99_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class PlanResult:
+class PlanResult(msgspec.Struct, frozen=True):
     """What adding days to the ledger changed."""
 
     new: int = 0
     again: int = 0  # days wanted afresh: a new generation
     already: int = 0  # there before, nothing changed
-    days: tuple[Day, ...] = field(default=())
+    days: tuple[Day, ...] = ()

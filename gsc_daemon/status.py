@@ -9,9 +9,10 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from gsc_daemon import halt
 from gsc_daemon.clock import Clock
@@ -47,8 +48,7 @@ class Kind(enum.StrEnum):
     IDLE = "idle"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """One thing that is so.
 
     Args:
@@ -64,8 +64,7 @@ class Finding:
         return f"{self.text} — {self.do}" if self.do else self.text
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True):
     """What was read.
 
     Args:
@@ -80,18 +79,17 @@ class Facts:
     trouble: GscdError | None = None
     daemon: DaemonView | None = None
     halted: HaltState = NOT_HALTED
-    counts: QueueCounts = field(default_factory=QueueCounts)
+    counts: QueueCounts = msgspec.field(default_factory=QueueCounts)
     sites: Sequence[SiteProgress] = ()
     leases: Sequence[LeaseView] = ()
     quarantine: Sequence[tuple[Item, str, int]] = ()
-    outages: Mapping[str, tuple[int, str]] = field(default_factory=dict)
-    batches: BatchStats = field(default_factory=BatchStats)
+    outages: Mapping[str, tuple[int, str]] = msgspec.field(default_factory=dict)
+    batches: BatchStats = msgspec.field(default_factory=BatchStats)
     sent: tuple[int, ...] = (0,) * len(RATE_SPANS)
     fetched: tuple[int, ...] = (0,) * len(RATE_SPANS)
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerStatus:
+class WorkerStatus(msgspec.Struct, frozen=True):
     """A worker and what it holds. since_ms: UTC. seconds_left: of its lease that ends first."""
 
     slot: int
@@ -103,8 +101,7 @@ class WorkerStatus:
     seconds_left: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class SiteStatus:
+class SiteStatus(msgspec.Struct, frozen=True):
     """A site and how long its days still take, if it can be told."""
 
     progress: SiteProgress
@@ -112,8 +109,7 @@ class SiteStatus:
     seconds_left: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(msgspec.Struct, frozen=True):
     """Queries a minute over each of `RATE_SPANS`, against what may be sent. budget, quota: queries a minute."""
 
     qpm: tuple[float, ...]
@@ -121,8 +117,7 @@ class Rate:
     quota: int
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(msgspec.Struct, frozen=True):
     """The verdict, everything else that is amiss, and the figures. sites: the worst first. left: days, none parked."""
 
     at_ms: int
@@ -183,7 +178,7 @@ def gather(
     if ledger is None:
         return facts
     try:
-        return replace(
+        return msgspec.structs.replace(
             facts,
             halted=halt_of(settings, ledger, daemon),
             counts=ledger.counts(),
@@ -196,7 +191,7 @@ def gather(
             fetched=tuple(ledger.batch_stats(seconds).queries for seconds in RATE_SPANS),
         )
     except GscdError as error:
-        return replace(facts, trouble=error)
+        return msgspec.structs.replace(facts, trouble=error)
 
 
 def look(

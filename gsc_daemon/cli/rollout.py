@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import click
+import msgspec
 
 from gsc_daemon.cli import Invocation
 from gsc_daemon.cli.common import json_option, report, say, settings_of, table
@@ -25,8 +26,7 @@ MEMORY_LIMIT: Final = 500_000_000  # bytes (PSS) of all processes together
 FULL: Final = 0.9  # of the budget: from here on another worker only waits
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(msgspec.Struct, frozen=True):
     """What is known of the last day.
 
     Args:
@@ -41,8 +41,7 @@ class Recorded:
     memory: tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(msgspec.Struct, frozen=True):
     """One thing that has to be so before another worker is tried."""
 
     name: str
@@ -65,7 +64,9 @@ def rollout(invocation: Invocation, as_json: bool) -> int:
     now, reasons = settings.workers.max_concurrency, [check for check in checks if not check.good]
     if as_json:
         wanted = now if reasons else now + 1
-        report({"max_concurrency": now, "may_be": wanted, "checks": [asdict(check) for check in checks]})
+        report(
+            {"max_concurrency": now, "may_be": wanted, "checks": [msgspec.structs.asdict(check) for check in checks]}
+        )
     else:
         table([("check", "", "figure"), *((c.name, "good" if c.good else "NOT YET", c.figure) for c in checks)])
         if reasons:

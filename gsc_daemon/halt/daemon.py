@@ -11,9 +11,10 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+
+import msgspec
 
 from gsc_daemon import __version__
 from gsc_daemon.clock import Clock, SystemClock
@@ -31,8 +32,7 @@ def daemon_path(ledger: Path) -> Path:
     return ledger.parent / "gscd.lock"
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerView:
+class WorkerView(msgspec.Struct, frozen=True):
     """A worker as the supervisor last heard of it.
 
     Args:
@@ -51,8 +51,7 @@ class WorkerView:
         return self.state != "halted" and pid_start(self.pid) != 0
 
 
-@dataclass(frozen=True, slots=True)
-class DaemonView:
+class DaemonView(msgspec.Struct, frozen=True):
     """What the daemon's file says.
 
     Args:
@@ -72,7 +71,7 @@ class DaemonView:
     fault: str = ""
     workers: tuple[WorkerView, ...] = ()
     config: str = ""
-    settings: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 class DaemonFile:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+import msgspec
 
 from gsc_daemon.ledger.statements import statement
 from gsc_daemon.ledger.store import Store, as_list, columns, span
@@ -16,8 +17,7 @@ STOP_ADDING: Final = 0.8  # of max_queue_size, ready and waiting together
 CHUNK: Final = 10  # days of one site that are queued together, so that batches are filled though sites are many
 
 
-@dataclass(slots=True)
-class Known:
+class Known(msgspec.Struct):
     """A day as it stands in the ledger, or is about to."""
 
     day_id: int
@@ -66,14 +66,13 @@ class Known:
         return again
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(msgspec.Struct):
     """What `Planning.add_days` will answer."""
 
     new: int = 0
     again: int = 0
     already: int = 0
-    days: list[Day] = field(default_factory=list)
+    days: list[Day] = msgspec.field(default_factory=list)
 
     def result(self) -> PlanResult:
         return PlanResult(self.new, self.again, self.already, tuple(self.days))

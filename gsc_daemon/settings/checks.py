@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from gsc_daemon.errors import ConfigError
 from gsc_daemon.settings.encryption import open_ways
@@ -194,8 +195,7 @@ def _open_to_all(file: Path | None) -> bool:
     return file is not None and file.exists() and bool(file.stat().st_mode & stat.S_IROTH)
 
 
-@dataclass(frozen=True, slots=True)
-class BudgetEstimate:
+class BudgetEstimate(msgspec.Struct, frozen=True):
     """The seed's budget formula with measured figures.
 
     Args:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 ANY: Final = "*"
 NOT: Final = "!"
@@ -17,8 +18,7 @@ def is_pattern(word: str) -> bool:
     return ANY in word or word.startswith(NOT)
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True):
     """Some properties, in the words of the settings: what any word means and no word with ``!`` leaves out."""
 
     words: tuple[str, ...]

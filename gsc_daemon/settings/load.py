@@ -9,9 +9,10 @@ import difflib
 import os
 import tomllib
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+import msgspec
 
 from gsc_daemon.errors import ConfigError
 from gsc_daemon.settings import checks, files
@@ -24,8 +25,7 @@ from gsc_daemon.settings.tables import CREDENTIALS, REPORTS
 SECRET_FILES: Final = {"rate_limit.storage": "rate_limit.storage_file", "sink.dsn": "sink.dsn_file"}
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(msgspec.Struct, frozen=True):
     """A value as it was given. origin: ``FILE:LINE`` or the environment variable."""
 
     value: Any

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import ledger_work
 import pytest
+from msgspec.structs import replace
 
 from gsc_daemon.cli.rollout import Recorded, judged
 from gsc_daemon.emulator.process import service_account, write_secret

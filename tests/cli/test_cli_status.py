@@ -9,11 +9,11 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import ledger_work
 import pytest
+from msgspec.structs import replace
 
 from gsc_daemon import plan
 from gsc_daemon.cli import status as command

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from ledger_scene import OTHER, RUN, SITE, Scene, day, receipt
+from msgspec.structs import replace
 
 from gsc_daemon.errors import LeaseLost
 from gsc_daemon.model import Batch, NoBatch, Pace, Priority, Send

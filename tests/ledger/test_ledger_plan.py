@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import replace
 
 import pytest
 from ledger_scene import NEWEST, OTHER, SITE, Scene, day, receipt
+from msgspec.structs import replace
 
 from gsc_daemon.errors import Refusal, SourceError
 from gsc_daemon.model import DayState, Priority, WantedDay

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import pytest
 from ledger_scene import OTHER, RUN, SITE, Scene, day, receipt
+from msgspec.structs import replace
 
 from gsc_daemon.errors import Refusal, SourceError
 from gsc_daemon.model import BatchStats, HaltState, SiteEntry

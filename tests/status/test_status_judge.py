@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from gsc_daemon.errors import LedgerCorrupt, LedgerUnavailable
 from gsc_daemon.halt import DaemonView, WorkerView
