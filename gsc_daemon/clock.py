@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import os
 import time
 from typing import Final, Protocol
-from zoneinfo import ZoneInfo
 
 # Search Console's dates are Pacific: developers.google.com/webmaster-tools/v1/searchanalytics/query
-PACIFIC = ZoneInfo("America/Los_Angeles")
+PACIFIC: Final = "America/Los_Angeles"
 # Seconds by which tests move the wall of a whole daemon, so that days pass; nobody else has a use for it.
 OFFSET: Final = "GSCD_TEST_CLOCK_OFFSET"
 
@@ -37,12 +37,20 @@ class SystemClock:
         return time.monotonic()
 
 
+@functools.cache
+def pacific() -> dt.tzinfo:
+    """Google's time zone."""
+    from zoneinfo import ZoneInfo  # commands that need no date start sooner without
+
+    return ZoneInfo(PACIFIC)
+
+
 def pacific_today(clock: Clock) -> dt.date:
     """The date that Google calls today."""
-    return dt.datetime.fromtimestamp(clock.wall_ms() / 1000, PACIFIC).date()
+    return dt.datetime.fromtimestamp(clock.wall_ms() / 1000, pacific()).date()
 
 
 def next_pacific_midnight_ms(clock: Clock) -> int:
     """When the next Pacific day begins, in UTC milliseconds; days of 23 and 25 hours included."""
     tomorrow = pacific_today(clock) + dt.timedelta(days=1)
-    return int(dt.datetime.combine(tomorrow, dt.time(), PACIFIC).timestamp() * 1000)
+    return int(dt.datetime.combine(tomorrow, dt.time(), pacific()).timestamp() * 1000)

@@ -132,7 +132,7 @@ def _memory(pss: int, processes: int) -> Check:
 
 def _limits(settings: Settings) -> Check:
     """Whether the other limits allow it, too."""
-    more = replace(settings.workers, max_concurrency=settings.workers.max_concurrency + 1)
+    more = msgspec.structs.replace(settings.workers, max_concurrency=settings.workers.max_concurrency + 1)
     try:
         check_together(replace(settings, workers=more))
     except ConfigError as error:

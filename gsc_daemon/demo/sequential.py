@@ -12,6 +12,8 @@ import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 
+import msgspec
+
 from gsc_daemon import plan
 from gsc_daemon.clock import SystemClock, pacific_today
 from gsc_daemon.demo.stage import Stage
@@ -25,7 +27,7 @@ SCHEMA = "sequential"
 
 def sequential_seconds(stage: Stage, dates: Sequence[dt.date]) -> float:
     """Seconds that these dates take, with all reports that the daemon fetches, into a schema of their own."""
-    settings = dataclasses.replace(stage.settings, sink=dataclasses.replace(stage.settings.sink, schema=SCHEMA))
+    settings = dataclasses.replace(stage.settings, sink=msgspec.structs.replace(stage.settings.sink, schema=SCHEMA))
     ledger = open_ledger(settings)
     budget, source, sink = make_budget(settings, ledger), make_source(settings), make_sink(settings)
     try:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Final
 
-from gsc_daemon.clock import PACIFIC
+from gsc_daemon.clock import pacific
 from gsc_daemon.emulator.pool import Chunk, Slot
 from gsc_daemon.emulator.render import Figures
 from gsc_daemon.emulator.request import CANONICAL, PAGES_ONLY, Filter, Query
@@ -25,10 +25,10 @@ _APPEARANCE_SHARE: Final = 16
 
 def hours_of(date: dt.date) -> list[str]:
     """The hours of a Pacific date as the API spells them: 23, 24 or 25."""
-    start = dt.datetime.combine(date, dt.time(), PACIFIC).timestamp()
-    end = dt.datetime.combine(date + dt.timedelta(days=1), dt.time(), PACIFIC).timestamp()
+    start = dt.datetime.combine(date, dt.time(), pacific()).timestamp()
+    end = dt.datetime.combine(date + dt.timedelta(days=1), dt.time(), pacific()).timestamp()
     count = round((end - start) / 3600)
-    return [dt.datetime.fromtimestamp(start + 3600 * n, PACIFIC).isoformat(timespec="seconds") for n in range(count)]
+    return [dt.datetime.fromtimestamp(start + 3600 * n, pacific()).isoformat(timespec="seconds") for n in range(count)]
 
 
 def appearance(mark: int) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import getpass
 import os
-import random
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -156,6 +155,8 @@ class Connection:
                 waited = time.monotonic() - began
                 if _code(error) not in BUSY or self._sqlite.in_transaction or waited > self.patience:
                     raise
+                import random  # only for who has to wait: commands start sooner without
+
                 calm, pause = LONG_WAIT
                 time.sleep(random.uniform(*RETRY) + (random.uniform(0, pause) if waited > calm else 0.0))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -42,7 +41,7 @@ def open_ledger(
     _find(path, create)
     connection = Connection(path, read_only=read_only, patience=patience)
     try:
-        _migrate(connection, ledger_id or str(uuid.uuid4()), create=create)
+        _migrate(connection, ledger_id, create=create)
         return SqliteLedger(connection, clock)
     except BaseException:
         connection.close()
@@ -80,7 +79,7 @@ def _make(path: Path) -> None:
         raise LedgerUnavailable(f"the ledger {path} cannot be made: {error.strerror}") from error
 
 
-def _migrate(connection: Connection, ledger_id: str, *, create: bool) -> None:
+def _migrate(connection: Connection, ledger_id: str | None, *, create: bool) -> None:
     newest = migrations()[-1][0]
     if _version(connection, create=create) == newest:
         return
@@ -88,6 +87,8 @@ def _migrate(connection: Connection, ledger_id: str, *, create: bool) -> None:
         raise ConfigError(
             f"the ledger {connection.path} is of an older gscd", hint="Start the daemon, which brings it up to date"
         )
+    import uuid  # only here: commands start sooner without
+
     with connection.write("migrate"):
         version = _version(connection, create=create)
         for number, text in migrations():
@@ -95,7 +96,7 @@ def _migrate(connection: Connection, ledger_id: str, *, create: bool) -> None:
                 for statement in statements_of(text):
                     connection.run(statement)
                 connection.run(f"PRAGMA user_version = {number}")
-        connection.run("INSERT OR IGNORE INTO meta VALUES ('ledger_id', :id)", {"id": ledger_id})
+        connection.run("INSERT OR IGNORE INTO meta VALUES ('ledger_id', :id)", {"id": ledger_id or str(uuid.uuid4())})
 
 
 def _version(connection: Connection, *, create: bool) -> int:

@@ -6,9 +6,10 @@ A file holds one statement, or several, each below a line ``-- :name``.
 from __future__ import annotations
 
 from functools import cache
-from importlib import resources
+from pathlib import Path
+from typing import Final
 
-FOLDER = "gsc_daemon.ledger"
+_FOLDER: Final = Path(__file__).parent
 
 
 @cache
@@ -20,7 +21,7 @@ def statement(name: str) -> str:
 
 @cache
 def _file(verb: str) -> dict[str, str]:
-    text = resources.files(FOLDER).joinpath("sql", f"{verb}.sql").read_text(encoding="utf-8")
+    text = (_FOLDER / "sql" / f"{verb}.sql").read_text(encoding="utf-8")
     found: dict[str, list[str]] = {"": []}
     lines = found[""]
     for line in text.splitlines():
@@ -34,6 +35,5 @@ def _file(verb: str) -> dict[str, str]:
 @cache
 def migrations() -> tuple[tuple[int, str], ...]:
     """Number and text of each migration, in order."""
-    folder = resources.files(FOLDER).joinpath("migrations")
-    files = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".sql")), key=lambda entry: entry.name)
+    files = sorted((_FOLDER / "migrations").glob("*.sql"))
     return tuple((int(entry.name[:4]), entry.read_text(encoding="utf-8")) for entry in files)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+S = TypeVar("S", bound=type[msgspec.Struct])
 
 
 class Kind(enum.Enum):
@@ -19,8 +21,7 @@ class Kind(enum.Enum):
     TEXTS = "list of texts"
 
 
-@dataclass(frozen=True, slots=True)
-class About:
+class About(msgspec.Struct, frozen=True):
     """One setting's description.
 
     Args:
@@ -43,16 +44,36 @@ class About:
     secret: bool = False
 
 
+_described: Final[dict[type[msgspec.Struct], dict[str, About]]] = {}
+_new: Final[list[About]] = []  # of the class that is being made
+
+
+class Section(msgspec.Struct, frozen=True):
+    """A section of the settings. Its repr has no secrets."""
+
+    def __repr__(self) -> str:
+        shown = (name for name, about in abouts(type(self)).items() if not about.secret)
+        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
+
+
 def setting(kind: Kind, default: Any, meaning: str, **more: Any) -> Any:
-    """A dataclass field with its `About`; secrets are left out of the repr."""
-    return field(default=default, metadata={"about": About(kind, meaning, **more)}, repr=not more.get("secret", False))
+    """The default of a field of a `described` class, whose `About` is kept beside."""
+    _new.append(About(kind, meaning, **more))
+    return default
+
+
+def described(section: S) -> S:
+    """A class whose every field is a `setting`."""
+    _described[section] = dict(zip(section.__struct_fields__, _new, strict=True))
+    _new.clear()
+    return section
 
 
 def abouts(section: type[Any]) -> dict[str, About]:
     """Key → description, in the order of the file."""
-    return {entry.name: entry.metadata["about"] for entry in dataclasses.fields(section)}
+    return _described[section]
 
 
 def default(section: type[Any], key: str) -> Any:
     """The default of a setting."""
-    return next(entry.default for entry in dataclasses.fields(section) if entry.name == key)
+    return getattr(section(), key)

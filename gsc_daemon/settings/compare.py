@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Mapping
 from typing import Any
+
+import msgspec
 
 from gsc_daemon.settings import checks
 from gsc_daemon.settings.about import abouts
@@ -48,7 +49,7 @@ def reloaded(old: Settings, new: Settings) -> Settings:
     sections = {}
     for section, kind in SECTIONS.items():
         fresh = {key: getattr(getattr(new, section), key) for key, about in abouts(kind).items() if about.reload}
-        sections[section] = dataclasses.replace(getattr(old, section), **fresh)
+        sections[section] = msgspec.structs.replace(getattr(old, section), **fresh)
     origins = {name: (new if _live(name) else old).origin(name) for name in _values(new)}
     mixed = dataclasses.replace(old, **sections, reports=new.reports, credentials=new.credentials, origins=origins)
     checks.check_together(mixed)
@@ -60,6 +61,8 @@ def fingerprints(settings: Settings, salt: str) -> dict[str, str]:
 
     Those from environment variables are left out: another process has other variables.
     """
+    import hashlib  # only where a daemon runs: `gscd status` starts sooner without
+
     return {
         name: hashlib.blake2b(repr(value).encode(), digest_size=4, key=salt.encode()[:64]).hexdigest()
         for name, value in _values(settings).items()

@@ -5,7 +5,6 @@ Every mistake is one `ConfigError` that says where it stands, what is wrong and 
 
 from __future__ import annotations
 
-import difflib
 import os
 import tomllib
 from collections.abc import Collection, Iterable, Mapping
@@ -135,6 +134,8 @@ def _did_you_mean(section: str, key: str) -> str:
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:
+    import difflib  # only for a mistake: commands start sooner without
+
     return next(iter(difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.7)), "")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any, Final
 
 from gsc_daemon.errors import ConfigError
@@ -43,6 +42,8 @@ def _read_report(table: dict[str, Any], where: str) -> Report:
         raise ConfigError(f'{where}: dimensions of the report "{name}" must be a list of texts')
     report = KNOWN.get(name)
     if report is None:
+        import difflib  # only for a mistake: commands start sooner without
+
         near = next(iter(difflib.get_close_matches(name, KNOWN, n=1, cutoff=0.7)), "")
         hint = f"Did you mean {near}?" if near else f"Use {NAMES}"
         raise ConfigError(f'{where}: the report "{name}" is not built in, and others cannot be made yet', hint=hint)

@@ -1,8 +1,9 @@
-"""Settings, what there is to set: one frozen dataclass per section of gscd.toml, each setting with its description.
+"""Settings, what there is to set: one frozen struct per section of gscd.toml, each setting with its description.
 
 The names and defaults are the design's. `gscd config example` and docs/settings.md are made from what stands here.
 """
-# ruff: noqa: RUF009 - setting() is dataclasses.field() and its description
+
+# ruff: noqa: RUF009 - the sections are frozen
 
 from __future__ import annotations
 
@@ -13,13 +14,13 @@ from typing import Any, Final
 
 from gsc_daemon.model import BUILT_IN_REPORTS, Report
 from gsc_daemon.settings import values
-from gsc_daemon.settings.about import About, Kind, abouts, setting
+from gsc_daemon.settings.about import About, Kind, Section, abouts, described, setting
 from gsc_daemon.settings.choice import Choice
 from gsc_daemon.settings.tables import CREDENTIALS, REPORTS, CredentialSettings, ReportSettings
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerSettings:
+@described
+class LedgerSettings(Section, frozen=True):
     """The SQLite file that holds the truth about work."""
 
     path: Path = setting(
@@ -30,8 +31,8 @@ class LedgerSettings:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class HaltSettings:
+@described
+class HaltSettings(Section, frozen=True):
     """The persistent stop."""
 
     file: Path = setting(
@@ -42,8 +43,8 @@ class HaltSettings:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class WorkersSettings:
+@described
+class WorkersSettings(Section, frozen=True):
     """How much is done at once."""
 
     max_concurrency: int = setting(
@@ -100,8 +101,8 @@ class WorkersSettings:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class ApiSettings:
+@described
+class ApiSettings(Section, frozen=True):
     """Google's API, or the emulator."""
 
     endpoint: str = setting(
@@ -136,8 +137,8 @@ class ApiSettings:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class RateLimitSettings:
+@described
+class RateLimitSettings(Section, frozen=True):
     """The budget: what we allow ourselves of Google's quota."""
 
     storage: str = setting(
@@ -197,8 +198,8 @@ class RateLimitSettings:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class SinkSettings:
+@described
+class SinkSettings(Section, frozen=True):
     """PostgreSQL (15 or newer), the truth about data."""
 
     dsn: str = setting(
@@ -232,8 +233,8 @@ class SinkSettings:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class SyncSettings:
+@described
+class SyncSettings(Section, frozen=True):
     """What is kept in step by itself."""
 
     sites: tuple[str, ...] = setting(
@@ -318,8 +319,8 @@ class SyncSettings:
         return self.choice.open
 
 
-@dataclass(frozen=True, slots=True)
-class TelemetrySettings:
+@described
+class TelemetrySettings(Section, frozen=True):
     """What the daemon tells."""
 
     listen: str = setting(

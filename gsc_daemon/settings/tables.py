@@ -1,22 +1,20 @@
-"""Settings, what there may be any number of: one frozen dataclass for each ``[[table]]`` of gscd.toml."""
-# ruff: noqa: RUF009 - setting() is dataclasses.field() and its description
+"""Settings, what there may be any number of: one frozen struct for each ``[[table]]`` of gscd.toml."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from gsc_daemon.settings import values
-from gsc_daemon.settings.about import Kind, setting
+from gsc_daemon.settings.about import Kind, Section, described, setting
 from gsc_daemon.settings.choice import Choice
 
 REPORTS: Final = "reports"
 CREDENTIALS: Final = "credentials"
 
 
-@dataclass(frozen=True, slots=True)
-class ReportSettings:
+@described
+class ReportSettings(Section, frozen=True):
     """What is fetched of each day. May be given several times; without it, query_page and totals are fetched."""
 
     name: str = setting(
@@ -35,8 +33,8 @@ class ReportSettings:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class CredentialSettings:
+@described
+class CredentialSettings(Section, frozen=True):
     """One more credential, for the properties that api.credentials cannot read. May be given several times."""
 
     file: Path = setting(

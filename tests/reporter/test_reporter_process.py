@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gsc_daemon import events, servers
@@ -191,7 +192,7 @@ def webhook() -> Iterator[Webhook]:
 
 
 def with_telemetry(settings: Settings, **changes: object) -> Settings:
-    return replace(settings, telemetry=replace(settings.telemetry, **changes))
+    return replace(settings, telemetry=msgspec.structs.replace(settings.telemetry, **changes))
 
 
 def quarantine_one(settings: Settings) -> None:
