@@ -8,6 +8,7 @@ import json
 import shutil
 from typing import Any
 
+import msgspec
 import pytest
 
 from gsc_daemon import cli
@@ -30,11 +31,11 @@ OUTCOME = Outcome(
     [
         (HELD, (0, 0, 0)),
         (None, (5, 0, 0)),
-        (dataclasses.replace(HELD, rows=3), (2, 0, 0)),
-        (dataclasses.replace(HELD, rows=6), (0, 1, 0)),
-        (dataclasses.replace(HELD, clicks=4), (0, 0, 1)),
-        (dataclasses.replace(HELD, impressions=8), (0, 0, 1)),
-        (dataclasses.replace(HELD, digest=78), (0, 0, 1)),
+        (msgspec.structs.replace(HELD, rows=3), (2, 0, 0)),
+        (msgspec.structs.replace(HELD, rows=6), (0, 1, 0)),
+        (msgspec.structs.replace(HELD, clicks=4), (0, 0, 1)),
+        (msgspec.structs.replace(HELD, impressions=8), (0, 0, 1)),
+        (msgspec.structs.replace(HELD, digest=78), (0, 0, 1)),
     ],
 )
 def test_what_is_held_against_what_was_served(held: Held | None, found: tuple[int, int, int]) -> None:

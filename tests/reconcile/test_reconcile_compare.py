@@ -7,6 +7,7 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from gsc_daemon.model import Day, DayState, Held, Receipt, SinkFacts
@@ -23,12 +24,12 @@ def day(number: int, report: str = "query_page") -> Day:
 
 def receipt(number: int = 0, **changes: Any) -> Receipt:
     plain = Receipt(day(number), 2, 7, DayState.FINAL, row_count=40_000, clicks=900, impressions=80_000)
-    return dataclasses.replace(plain, **changes)
+    return msgspec.structs.replace(plain, **changes)
 
 
 def held(of: Receipt | None, number: int = 0, **changes: Any) -> Held:
     counted = Held(day(number), of, 40_000, 900, 80_000)
-    return dataclasses.replace(counted, **changes)
+    return msgspec.structs.replace(counted, **changes)
 
 
 def booked(number: int = 0, **changes: Any) -> Booked:
