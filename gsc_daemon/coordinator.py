@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +22,7 @@ from gsc_daemon.events import emit
 from gsc_daemon.model import QueueCounts, Report, WorkerIdentity
 from gsc_daemon.ports import Ledger
 from gsc_daemon.process import boot_id, pid_start
+from gsc_daemon.reports import may_be_empty
 from gsc_daemon.settings import Choice
 
 TICK: Final = 0.1  # seconds; a dead worker's leases are free well within half a second
@@ -205,9 +206,9 @@ class Coordinator:
         if self.wanted.every is None or now < self._watch_at:
             return
         self._watch_at = now + PLAN_CHECK
-        reports = [report.name for report in self.wanted.reports]
+        wanted = [(report.name, search_type) for report, search_type in self._reports()]
         expected = plan.newest_final(pacific_today(self.clock))
-        for site, stands in self.ledger.watch(self._sites(), reports, self.wanted.search_types, expected):
+        for site, stands in self.ledger.watch(self._sites(), wanted, expected):
             emit("site.stalled" if stands else "site.moving", site=site)
 
     def _watch_queue(self, halted: bool) -> None:
@@ -271,25 +272,27 @@ class Coordinator:
 
     def _plan(self, site: str, lookback_days: int) -> None:
         today, told = pacific_today(self.clock), self.ledger.newest_final(site)
-        judged = [report.name for report in self.wanted.reports if _judged(report)]
+        judged = [report.name for report in self.wanted.reports if not may_be_empty(report)]
         new, again = 0, self.ledger.ask_again(site, judged, plan.oldest_kept(today), ASK_EVERY)
-        for report in self.wanted.reports:
-            for search_type in self.wanted.search_types:
-                result = self.ledger.add_days(
-                    plan.recent_days(
-                        site,
-                        report,
-                        search_type,
-                        published=self.ledger.published_days(site, report.name, search_type),
-                        pending=self.ledger.pending_days(site, report.name, search_type),
-                        today=today,
-                        lookback_days=lookback_days,
-                        new_site_days=self.wanted.new_site_days,
-                        told=told.get(search_type),
-                    )
+        for report, search_type in self._reports():
+            result = self.ledger.add_days(
+                plan.recent_days(
+                    site,
+                    report,
+                    search_type,
+                    published=self.ledger.published_days(site, report.name, search_type),
+                    pending=self.ledger.pending_days(site, report.name, search_type),
+                    today=today,
+                    lookback_days=lookback_days,
+                    new_site_days=self.wanted.new_site_days,
+                    told=told.get(search_type),
                 )
-                new, again = new + result.new, again + result.again
+            )
+            new, again = new + result.new, again + result.again
         emit("sync.planned", site=site, new=new, again=again)
+
+    def _reports(self) -> Iterator[tuple[Report, str]]:
+        return plan.combined(self.wanted.reports, self.wanted.search_types)
 
 
 def _idle_end(counts: QueueCounts) -> Message:
@@ -299,11 +302,6 @@ def _idle_end(counts: QueueCounts) -> Message:
     if counts.parked_days:
         return {"code": Exit.TRY_AGAIN, "reason": f"{counts.parked_days} days of parked sites are left"}
     return {"code": Exit.OK, "reason": "nothing is left to do"}
-
-
-def _judged(report: Report) -> bool:
-    """Whether it must have rows where others have: few hits have an appearance, and hours are soon forgotten."""
-    return not {"searchAppearance", "hour"} & set(report.dimensions)
 
 
 def _lives(identity: WorkerIdentity) -> bool:

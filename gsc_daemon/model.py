@@ -19,16 +19,38 @@ EMPTY_ASKS: Final = 7  # times that a day is asked for again which should not be
 SEARCH_TYPES: Final = ("web", "image", "video", "news", "discover", "googleNews")
 
 
+class Filter(msgspec.Struct, frozen=True):
+    """What rows must match: one of the API's ``dimensionFilterGroups``.
+
+    Args:
+        operator: as the API spells it, such as ``equals``.
+    """
+
+    dimension: str
+    expression: str
+    operator: str = "equals"
+
+
 class Report(msgspec.Struct, frozen=True):
     """A named list of dimensions.
 
     Args:
         name: also the name of its relation in Postgres.
         dimensions: as the API spells them, in the order of the keys; empty for the property's totals.
+        search_types: those that it is fetched for; empty for all that are wanted. filters: all of them must match.
+        aggregation: ``byPage`` or ``byProperty`` as the API spells it, else what Google chooses.
     """
 
     name: str
     dimensions: tuple[str, ...]
+    search_types: tuple[str, ...] = ()
+    filters: tuple[Filter, ...] = ()
+    aggregation: str = "auto"
+
+    @property
+    def hourly(self) -> bool:
+        """Whether Google gives it for the newest days only."""
+        return "hour" in self.dimensions
 
 
 QUERY_PAGE: Final = Report("query_page", ("query", "page", "country", "device"))
@@ -124,18 +146,6 @@ class NoBatch(enum.Enum):
     UNSEEDED = "the sink has not been read since the daemon started"
 
 
-class Filter(msgspec.Struct, frozen=True):
-    """What rows must match: one of the API's ``dimensionFilterGroups``.
-
-    Args:
-        operator: as the API spells it, such as ``equals``.
-    """
-
-    dimension: str
-    expression: str
-    operator: str = "equals"
-
-
 class Query(msgspec.Struct, frozen=True):
     """One request to the API, whatever the transport.
 
@@ -154,6 +164,7 @@ class Query(msgspec.Struct, frozen=True):
     final_only: bool = True
     filters: tuple[Filter, ...] = ()
     last: dt.date | None = None
+    aggregation: str = "auto"
 
 
 class Row(msgspec.Struct, gc=False):

@@ -20,6 +20,7 @@ from gsc_daemon.model import (
     Report,
     WantedDay,
 )
+from gsc_daemon.reports import HOURLY_DAYS, types_of
 from gsc_daemon.words import in_words
 
 ANNOUNCE_ABOVE = 1_000  # days; more are announced first and want --yes
@@ -69,25 +70,43 @@ def dates(first: dt.date, last: dt.date) -> list[dt.date]:
     return [last - dt.timedelta(days=back) for back in range((last - first).days + 1)]
 
 
+def oldest_given(report: Report, today: dt.date) -> dt.date:
+    """The oldest date that Google still gives of a report; hours are gone after ten days."""
+    return today - dt.timedelta(days=HOURLY_DAYS - 1) if report.hourly else oldest_kept(today)
+
+
+def combined(
+    reports: Sequence[Report], search_types: Sequence[str], only: Sequence[str] = ()
+) -> Iterator[tuple[Report, str]]:
+    """Each report with each search type that it is fetched for.
+
+    Args:
+        search_types: those wanted where a report names none. only: these instead, as far as a report is for them.
+    """
+    for report in reports:
+        for search_type in types_of(report, only or report.search_types or search_types):
+            yield report, search_type
+
+
 def range_days(
     sites: Iterable[str],
-    reports: Sequence[Report],
-    search_types: Sequence[str],
+    wanted_reports: Sequence[tuple[Report, str]],
     wanted: Sequence[dt.date],
+    today: dt.date,
     *,
     force: bool = False,
     allow_loss: bool = False,
     priority: Priority | None = None,
 ) -> Iterator[WantedDay]:
-    """Sites × reports × search types × dates as wanted days.
+    """Sites × reports with their search types × dates as wanted days, as far as Google has such.
 
     Unless given, the priority is that of a sync by hand, or of history where the dates are many.
     """
     rank = priority or (Priority.ASKED if len(wanted) <= SMALL_SYNC else Priority.BACKFILL)
     for site in sites:
         for date in wanted:
-            for report in reports:
-                for search_type in search_types:
+            for report, search_type in wanted_reports:
+                if not report.hourly or date >= oldest_given(report, today):
                     yield WantedDay(Day(site, report.name, search_type, date), rank, force, allow_loss)
 
 
@@ -112,7 +131,7 @@ def recent_days(
         told: the newest date that Google has called final, None where it has not said.
     """
     final_edge = newest_final(today, told)
-    oldest = oldest_kept(today)
+    oldest = oldest_given(report, today)
     held = min((*published, *pending), default=None)
     if held is None:
         back = (today - oldest).days if new_site_days is None else new_site_days + DAYS_UNTIL_FINAL

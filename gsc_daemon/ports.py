@@ -28,6 +28,7 @@ from gsc_daemon.model import (
     Query,
     QueueCounts,
     Receipt,
+    Report,
     Row,
     Send,
     SinkFacts,
@@ -191,7 +192,7 @@ class Ledger(Protocol):
         """Search type → the newest date that Google has called final, where it has."""
 
     def watch(
-        self, sites: Sequence[str], reports: Sequence[str], search_types: Sequence[str], expected: dt.date
+        self, sites: Sequence[str], wanted: Sequence[tuple[str, str]], expected: dt.date
     ) -> Sequence[tuple[str, bool]]:
         """Look whether the newest final day of each site moves on; gives those that now stand still, or no longer.
 
@@ -405,8 +406,11 @@ class Sources(Protocol):
 class Sink(Protocol):
     """The truth about data. Raises `SinkUnavailable` everywhere."""
 
-    def migrate(self) -> None:
-        """Bring the schema to this program's version. Raises `ConfigError` if it is newer."""
+    def migrate(self, reports: Sequence[Report] = ()) -> None:
+        """Bring the schema to this program's version, with a relation for each report.
+
+        Raises `ConfigError` if it is newer, or a report was something else before.
+        """
 
     def own(self, ledger_id: str, *, take_over: bool = False) -> None:
         """One ledger feeds one sink: record its id. Raises `ConfigError` for another ledger's sink."""

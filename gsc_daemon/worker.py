@@ -148,7 +148,7 @@ class Worker:
             return
         ledger, sink = self.steps.ledger, self.steps.sink
         try:
-            sink.migrate()
+            sink.migrate(tuple(self.pipeline.reports.values()))
             sink.own(ledger.ledger_id, take_over=self.take_over)
             if ledger.needs_seed(self.run_id):
                 changed = ledger.seed(self.run_id, sink.highest_token(), sink.receipts_since(ledger.token))

@@ -18,7 +18,7 @@ from gsc_daemon.cli.waiting import Waited, wait_for
 from gsc_daemon.cli.work import EVERY, confirmed, known_site, live_daemon, working_ledger
 from gsc_daemon.errors import Exit
 from gsc_daemon.halt import DaemonView
-from gsc_daemon.model import Day, PlanResult, WantedDay
+from gsc_daemon.model import Day, PlanResult, Report, WantedDay
 from gsc_daemon.ports import Ledger
 from gsc_daemon.settings import Settings
 from gsc_daemon.status import budget_qpm
@@ -30,7 +30,8 @@ class Asking:
     """One `gscd sync`: what was typed, and the ledger that it looks into.
 
     Args:
-        sites: as typed; () for all of ``sync.sites``. ledger: None where there is none yet and none is made.
+        sites: as typed; () for all of ``sync.sites``. search_types: as typed; () for those of the settings.
+        ledger: None where there is none yet and none is made.
         headline: data that is printed once the sites are known to be right, without ``--json``.
         awaited: days that are on their way already and that ``--wait`` waits for too.
     """
@@ -47,6 +48,10 @@ class Asking:
     headline: str = ""
     ledger: Ledger | None = None
     awaited: list[Day] = field(default_factory=list)
+
+    def reports(self) -> list[tuple[Report, str]]:
+        """Each report with each of its search types."""
+        return list(plan.combined(self.settings.reports, self.settings.sync.search_types, self.search_types))
 
     def held(self, site: str, report_name: str, search_type: str) -> tuple[Mapping[dt.date, str], frozenset[dt.date]]:
         """Published days with their state, and pending ones."""

@@ -15,7 +15,7 @@ from gsc_daemon.cli.asking import Asking, ask
 from gsc_daemon.cli.common import json_option, settings_of
 from gsc_daemon.cli.work import Command, date_range, yes_option
 from gsc_daemon.clock import SystemClock, pacific_today
-from gsc_daemon.model import SEARCH_TYPES, Day, Priority, Report, WantedDay
+from gsc_daemon.model import SEARCH_TYPES, Day, Priority, WantedDay
 from gsc_daemon.settings import Settings
 
 OPTIONS: Final = (
@@ -81,22 +81,21 @@ def recent(invocation: Invocation, /, **options: Any) -> int:
     history = plan.newest_final(today) - dt.timedelta(days=settings.sync.lookback_days)
 
     def wanted(asked: Asking, site: str) -> Iterator[WantedDay]:
-        for report in settings.reports:
-            for search_type in asked.search_types:
-                published, pending = asked.held(site, report.name, search_type)
-                asked.awaited += [Day(site, report.name, search_type, date) for date in pending if date >= history]
-                for day in plan.recent_days(
-                    site,
-                    report,
-                    search_type,
-                    published=published,
-                    pending=pending,
-                    today=today,
-                    lookback_days=settings.sync.lookback_days,
-                    new_site_days=settings.sync.new_site_days,
-                    told=asked.told(site, search_type),
-                ):
-                    yield replace(day, force=day.force or asked.force, allow_loss=asked.allow_loss)
+        for report, search_type in asked.reports():
+            published, pending = asked.held(site, report.name, search_type)
+            asked.awaited += [Day(site, report.name, search_type, date) for date in pending if date >= history]
+            for day in plan.recent_days(
+                site,
+                report,
+                search_type,
+                published=published,
+                pending=pending,
+                today=today,
+                lookback_days=settings.sync.lookback_days,
+                new_site_days=settings.sync.new_site_days,
+                told=asked.told(site, search_type),
+            ):
+                yield replace(day, force=day.force or asked.force, allow_loss=asked.allow_loss)
 
     return ask(_asking(settings, options), wanted)
 
@@ -134,7 +133,7 @@ def _today() -> dt.date:
 
 
 def _asking(settings: Settings, options: dict[str, Any]) -> Asking:
-    types = options.pop("search_types") or settings.sync.search_types
+    types = options.pop("search_types")
     return Asking(settings, search_types=tuple(dict.fromkeys(types)), **options)
 
 
@@ -142,14 +141,13 @@ def _ask_dates(
     invocation: Invocation, options: dict[str, Any], dates: list[dt.date], priority: Priority | None = None
 ) -> int:
     settings = settings_of(invocation)
-    reports: tuple[Report, ...] = settings.reports
 
     def wanted(asked: Asking, site: str) -> Iterable[WantedDay]:
         return plan.range_days(
             [site],
-            reports,
-            asked.search_types,
+            asked.reports(),
             dates,
+            _today(),
             force=asked.force,
             allow_loss=asked.allow_loss,
             priority=priority,

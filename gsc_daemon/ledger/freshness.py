@@ -34,15 +34,13 @@ class Freshness(Store):
             self._run("frontier.failed", site=site, search_type=search_type, due=due)
 
     def watch(
-        self, sites: Sequence[str], reports: Sequence[str], search_types: Sequence[str], expected: dt.date
+        self, sites: Sequence[str], wanted: Sequence[tuple[str, str]], expected: dt.date
     ) -> Sequence[tuple[str, bool]]:
         now = self._now()
-        wanted = {"sites": sites, "reports": reports, "search_types": search_types}
+        given = {"sites": json.dumps(list(sites)), "wanted": json.dumps(wanted)}
         changed = []
         with self._db.write("watch"):
-            for site_id, site, seen, moved, watched, stalled, newest in self._all(
-                "watch", **{name: json.dumps(list(values)) for name, values in wanted.items()}
-            ):
+            for site_id, site, seen, moved, watched, stalled, newest in self._all("watch", **given):
                 if newest is None:
                     continue
                 if newest != seen or watched is None or not 0 <= now - watched <= WATCH_GAP * 1000:

@@ -169,6 +169,9 @@ class Pipeline:
         self.services.back("sink")
         rest = []
         for item in batch.items:
+            if item.day.report not in self.reports:
+                self._set_aside(batch, item)
+                continue
             receipt = held.get(item.day)
             if receipt is None or receipt.generation < item.generation:
                 rest.append(item)
@@ -177,6 +180,16 @@ class Pipeline:
             day = Sitting(item, UnderWay(batch.token, batch.site, 0.0, 0.0, 0, 0), [item.item_id])
             emit("day.adopted", **day.where, token=batch.token, worker_id=self.worker_id, rows=receipt.row_count)
         return rest
+
+    def _set_aside(self, batch: Batch, item: Item) -> None:
+        """Its report was taken out of the settings while the day was queued."""
+        error = ConfigError(
+            f"the report {item.day.report} is not in the settings any more",
+            hint="Put it back and run `gscd ledger requeue`, or take its days back with `gscd cancel`",
+        )
+        self.ledger.requeue_batch(batch.token, [item.item_id], failure=error, permanent=True)
+        where = Sitting(item, UnderWay(batch.token, batch.site, 0.0, 0.0, 0, 0), [item.item_id]).where
+        emit("item.quarantined", **where, reason=str(error))
 
     # 4: check the rate, and send
 
@@ -227,9 +240,18 @@ class Pipeline:
         day = item.day
         told = self._frontier.told(day)
         final = told is not None and day.date <= told  # else fresh data too, which are the same where they are final
-        dimensions = self.reports[day.report].dimensions
+        report = self.reports[day.report]
         return Query(
-            item.item_id, day.site, day.date, day.search_type, dimensions, item.start_row, ROWS_PER_RESPONSE, final
+            item.item_id,
+            day.site,
+            day.date,
+            day.search_type,
+            report.dimensions,
+            item.start_row,
+            ROWS_PER_RESPONSE,
+            final,
+            report.filters,
+            aggregation=report.aggregation,
         )
 
     def _deliver(self, query: Query, result: Response | GscdError) -> None:

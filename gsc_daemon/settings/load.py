@@ -67,9 +67,10 @@ def load(
     if secrets:
         _read_secrets(values, origins)
     where, folder = _place(file, lines, REPORTS), file.parent
+    sections = {name: _section(name, values) for name in SECTIONS}
     settings = Settings(
-        **{name: _section(name, values) for name in SECTIONS},
-        reports=read_reports(document.get(REPORTS), where),
+        **sections,
+        reports=read_reports(document.get(REPORTS), where, sections["sync"].search_types),
         credentials=read_credentials(
             document.get(CREDENTIALS) if "api" in only else None,
             _place(file, lines, CREDENTIALS),

@@ -20,15 +20,40 @@ class ReportSettings(Section, frozen=True):
     name: str = setting(
         Kind.TEXT,
         "query_page",
-        "query_page (query, page, country, device) or totals (the whole property, no dimensions).",
-        example="totals",
+        "Also the name of its relation in Postgres. Ready-made: query_page (query, page, country, device; its relation "
+        "is search_analytics), totals (the whole property, no dimensions), pages, queries, countries_devices, "
+        "search_appearance, hourly. Any other name is a report of your own.",
+        example="mobile_pages",
         reload=True,
     )
     dimensions: tuple[str, ...] = setting(
         Kind.TEXTS,
         (),
-        "The dimensions as the API spells them; the built-in reports bring their own.",
-        example=("query", "page"),
+        "query, page, country, device, searchAppearance (only alone), hour (newest 10 days); a ready-made report "
+        "brings its own.",
+        example=("page", "country"),
+        reload=True,
+    )
+    search_types: tuple[str, ...] = setting(
+        Kind.TEXTS,
+        (),
+        "The search types that it is fetched for, instead of sync.search_types.",
+        example=("web", "discover"),
+        reload=True,
+    )
+    filters: tuple[str, ...] = setting(
+        Kind.TEXTS,
+        (),
+        'Which rows it has, all of them to match: "dimension operator expression", the operators being equals, '
+        "notEquals, contains, notContains, includingRegex, excludingRegex.",
+        example=("device equals MOBILE", "page contains /blog/"),
+        reload=True,
+    )
+    aggregation: str = setting(
+        Kind.TEXT,
+        "auto",
+        "How Google counts: auto, byPage or byProperty.",
+        example="byPage",
         reload=True,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from typing import Any
 
 from psycopg import sql
@@ -12,7 +13,7 @@ from gsc_daemon.model import Day, Held, Row
 from gsc_daemon.sink.digest import add_digests
 from gsc_daemon.sink.line import Connection
 from gsc_daemon.sink.publish import receipt
-from gsc_daemon.sink.statements import RELATIONS, Relation, names, relation_of, statement
+from gsc_daemon.sink.statements import Relation, names, statement
 
 
 def span(site: str | None, first: dt.date | None, last: dt.date | None) -> dict[str, Any]:
@@ -20,9 +21,9 @@ def span(site: str | None, first: dt.date | None, last: dt.date | None) -> dict[
     return {"site": site, "first": first or dt.date.min, "last": last or dt.date.max}
 
 
-def audit_statement(digests: bool) -> sql.Composed:
+def audit_statement(relations: Iterable[Relation], digests: bool) -> sql.Composed:
     """Counts the rows of every report and joins the receipts."""
-    counts = (_count(relation, digests) for relation in RELATIONS.values())
+    counts = (_count(relation, digests) for relation in relations)
     return statement("audit", counted=sql.SQL(" UNION ALL ").join(counts))
 
 
@@ -39,9 +40,8 @@ def held(row: tuple[Any, ...], digests: bool) -> Held:
     return Held(day, found, rows, clicks, impressions, add_digests([int(digest)]) if digests else None)
 
 
-def page_rows(connection: Connection, day: Day, page: str) -> list[Row]:
+def page_rows(connection: Connection, relation: Relation, day: Day, page: str) -> list[Row]:
     """The rows of one page. Raises `UsageError` for a report without pages."""
-    relation = relation_of(day.report)
     if "page" not in relation.dimensions:
         raise UsageError(f"the report {day.report} has no pages", site=day.site, date=day.date)
     query = statement("page_rows", rows=relation.rows, dimensions=names(relation.dimensions))

@@ -27,7 +27,7 @@ class Partitions:
         first = date.replace(day=1)
         if not relation.partitioned or (relation.report, first) in self._there:
             return
-        name = f"{relation.report}_{first:%Y_%m}"
+        name = f"{relation.table}_{first:%Y_%m}"
         if not _is_there(connection, relation, name):
             with connection.transaction():
                 connection.execute(statement("lock_structure"))
@@ -39,7 +39,7 @@ class Partitions:
 
 
 def _is_there(connection: Connection, relation: Relation, name: str) -> bool:
-    query = statement("find_partition", rows=sql.Literal(relation.report))
+    query = statement("find_partition", rows=sql.Literal(relation.table))
     row = connection.execute(query, {"partition": name}).fetchone()
     return row is not None and bool(row[0])
 

@@ -12,7 +12,7 @@ from psycopg import errors, sql
 
 from gsc_daemon import failpoint
 from gsc_daemon.errors import ConfigError, SourceError
-from gsc_daemon.model import Day, Held, Publication, Receipt, Row, SinkFacts
+from gsc_daemon.model import Day, Held, Publication, Receipt, Report, Row, SinkFacts
 from gsc_daemon.sink import audit, rollup
 from gsc_daemon.sink import migrate as structure
 from gsc_daemon.sink.failures import passes_at_once
@@ -20,8 +20,9 @@ from gsc_daemon.sink.line import PATIENCE, Connection, Line
 from gsc_daemon.sink.partitions import Partitions
 from gsc_daemon.sink.publish import DayWriter, receipt
 from gsc_daemon.sink.readers import let_read
+from gsc_daemon.sink.reports import ensure_reports, relations
 from gsc_daemon.sink.rows import PackedDay, pack
-from gsc_daemon.sink.statements import RELATIONS, Relation, relation_of, statement
+from gsc_daemon.sink.statements import Relation, relation_of, statement
 
 T = TypeVar("T")
 FETCH: Final = 1000  # rows at a time, where there may be many
@@ -45,13 +46,15 @@ class PostgresSink:
 
     # structure and owner
 
-    def migrate(self) -> None:
-        """Bring the schema to this program's version, and its reader's rights; several workers may do so at once.
+    def migrate(self, reports: Sequence[Report] = ()) -> None:
+        """Bring the schema to this program's version, with a relation for each report, and its reader's rights.
 
-        Raises `ConfigError`: newer schema, Postgres older than 15, no UTF-8, no right to create (with the SQL to run).
+        Several workers may do so at once. Raises `ConfigError`: newer schema, Postgres older than 15, no UTF-8, no
+        right to create (with the SQL to run), a report that was something else before.
         """
         with self._line.work() as connection:
             structure.migrate(connection, self._schema)
+            ensure_reports(connection, reports)
             if self._reader:
                 let_read(connection, self._schema, self._reader)
 
@@ -121,7 +124,7 @@ class PostgresSink:
         The same generation under the same token may be published again: nothing changes by it.
         Raises `LeaseLost` (a newer token or generation is there), `Overlap`, `SourceError` (rows that fit nowhere).
         """
-        relation = relation_of(publication.day.report)
+        relation = relation_of(publication.day.report, publication.dimensions)
         packed: list[PackedDay] = []
 
         def rows() -> PackedDay:
@@ -172,7 +175,8 @@ class PostgresSink:
         self, site: str | None, first: dt.date | None, last: dt.date | None, *, digests: bool = False
     ) -> Iterator[Held]:
         """Every day with a receipt or rows (dates inclusive), its rows really counted; by site, date."""
-        query = audit.audit_statement(digests)
+        with self._line.work() as connection:
+            query = audit.audit_statement(relations(connection).values(), digests)
         for row in self._stream(query, audit.span(site, first, last), patience=None):
             yield audit.held(row, digests)
 
@@ -188,7 +192,7 @@ class PostgresSink:
     def page_rows(self, day: Day, page: str) -> Sequence[Row]:
         """The rows of one page, with keys in the order of the report's dimensions."""
         with self._line.work() as connection:
-            return audit.page_rows(connection, day, page)
+            return audit.page_rows(connection, relations(connection)[day.report], day, page)
 
     def forget_site(self, site: str) -> int:
         """Delete a site's rows and days; gives the number of rows."""
@@ -200,7 +204,7 @@ class PostgresSink:
                 values = {"site_id": site_id}
                 connection.execute(statement("forget_receipts"), values)
                 rollup.forget(connection, site_id)
-                for relation in RELATIONS.values():
+                for relation in relations(connection).values():
                     deleted += connection.execute(statement("forget_rows", rows=relation.rows), values).rowcount
                 connection.execute(statement("forget_site"), values)
             failpoint.hit("sink.forget.before", psycopg.OperationalError)

@@ -11,8 +11,7 @@ from typing import Final
 
 from psycopg import sql
 
-from gsc_daemon.errors import ConfigError
-from gsc_daemon.model import BUILT_IN_REPORTS, Report
+from gsc_daemon.model import QUERY_PAGE, TOTALS
 
 _FOLDER: Final = Path(__file__).parent / "statements"
 FIGURES: Final = ("clicks", "impressions", "ctr", "position")
@@ -31,8 +30,13 @@ class Relation:
         return bool(self.dimensions)
 
     @property
+    def table(self) -> str:
+        """Of the rows; what people read is a view."""
+        return self.report if self.report in (QUERY_PAGE.name, TOTALS.name) else f"{self.report}_rows"
+
+    @property
     def rows(self) -> sql.Identifier:
-        return sql.Identifier(self.report)
+        return sql.Identifier(self.table)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -40,20 +44,10 @@ class Relation:
         return ("key", *self.dimensions, *FIGURES)
 
 
-def _relation(report: Report) -> Relation:
-    columns = (re.sub("[A-Z]", lambda found: f"_{found[0].lower()}", one) for one in report.dimensions)
-    return Relation(report.name, tuple(columns))
-
-
-RELATIONS: Final = {report.name: _relation(report) for report in BUILT_IN_REPORTS}
-
-
-def relation_of(report: str) -> Relation:
-    """Raises `ConfigError` for a report that has no relation."""
-    try:
-        return RELATIONS[report]
-    except KeyError:
-        raise ConfigError(f'the report "{report}" has no relation in Postgres') from None
+def relation_of(report: str, dimensions: Iterable[str]) -> Relation:
+    """Args: dimensions: as the API spells them."""
+    columns = (re.sub("[A-Z]", lambda found: f"_{found[0].lower()}", one) for one in dimensions)
+    return Relation(report, tuple(columns))
 
 
 @functools.cache

@@ -53,8 +53,10 @@ def body_of(query: Query) -> bytes:
         "type": query.search_type,
         "rowLimit": query.row_limit,
         "startRow": query.start_row,
-        "dataState": "final" if query.final_only else "all",
+        "dataState": _data_state(query),
     }
+    if query.aggregation != "auto":
+        body["aggregationType"] = query.aggregation
     if query.filters:
         filters = [
             {"dimension": one.dimension, "operator": one.operator, "expression": one.expression}
@@ -62,6 +64,12 @@ def body_of(query: Query) -> bytes:
         ]
         body["dimensionFilterGroups"] = [{"groupType": "and", "filters": filters}]
     return json.dumps(body, separators=(",", ":")).encode()
+
+
+def _data_state(query: Query) -> str:
+    if "hour" in query.dimensions:
+        return "hourly_all"
+    return "final" if query.final_only else "all"
 
 
 def read_sites(body: bytes) -> Sequence[SiteEntry]:

@@ -250,7 +250,7 @@ def _watched(scene: Scene, hours: int, expected: int) -> list[tuple[str, bool]]:
     told = []
     for _ in range(2 * hours):
         scene.clock.go_on(1800)
-        told += scene.ledger.watch([SITE, OTHER], ["query_page"], ["web"], day(expected).date)
+        told += scene.ledger.watch([SITE, OTHER], [("query_page", "web")], day(expected).date)
     return told
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gsc_daemon.errors import ConfigError
-from gsc_daemon.model import QUERY_PAGE, TOTALS
+from gsc_daemon.model import QUERY_PAGE, TOTALS, Filter, Report
 from gsc_daemon.settings import Settings, SyncSettings, load
 
 SITES = '[sync]\nsites = ["sc-domain:example.com"]\n'
@@ -137,6 +137,24 @@ def test_spans_are_seconds_and_days() -> None:
 def test_built_in_reports_are_taken_by_name(tmp_path: Path) -> None:
     toml = '[[reports]]\nname = "totals"\n[[reports]]\nname = "query_page"\n'
     assert settings(tmp_path, toml).reports == (TOTALS, QUERY_PAGE)
+
+
+def test_reports_of_ones_own(tmp_path: Path) -> None:
+    toml = """
+[[reports]]
+name = "pages"
+[[reports]]
+name = "blog"
+dimensions = ["page", "country"]
+search_types = ["web", "discover"]
+filters = ["page contains /my blog/", "country notEquals usa"]
+aggregation = "byPage"
+"""
+    filters = (Filter("page", "/my blog/", "contains"), Filter("country", "usa", "notEquals"))
+    assert settings(tmp_path, toml).reports == (
+        Report("pages", ("page",)),
+        Report("blog", ("page", "country"), ("web", "discover"), filters, "byPage"),
+    )
 
 
 def test_only_some_sections_can_be_asked_for_whatever_is_wrong_with_the_others(tmp_path: Path) -> None:

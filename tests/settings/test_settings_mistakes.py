@@ -189,19 +189,61 @@ IN_FILE = [
     (SITES + "[[reports]]\n", 'FILE:3: a report wants a name, such as name = "totals"'),
     (
         SITES + "[[reports]]\nname = 'total'\n",
-        'FILE:3: the report "total" is not built in, and others cannot be made yet. Did you mean totals?',
+        'FILE:3: the report "total" wants dimensions. Did you mean totals? Ready',
     ),
     (
-        SITES + "[[reports]]\nname = 'pages'\ndimensions = ['page']\n",
-        'FILE:3: the report "pages" is not built in, and others cannot be made yet. Use query_page and totals',
+        SITES + "[[reports]]\nname = 'mine'\n",
+        'FILE:3: the report "mine" wants dimensions. Such as dimensions = ["page"]',
     ),
     (
         SITES + "[[reports]]\nname = 'totals'\ndimensions = ['page']\n",
-        'FILE:3: the report "totals" has its own dimensions (none). Leave dimensions out',
+        'FILE:3: the report "totals" has its own dimensions (none). Leave dimensions out, or',
     ),
     (
         SITES + "[[reports]]\nname = 'totals'\n[[reports]]\nname = 'totals'\n",
         'FILE:3: the report "totals" is given twice',
+    ),
+    *(
+        (f"{SITES}[[reports]]\nname = 'mine'\n{lines}\n", f'FILE:3: the report "mine"{said}')
+        for lines, said in (
+            ("dimensions = ['url']", ": there is no dimension url; there are query, page,"),
+            ("dimensions = ['date', 'page']", ": date is no dimension of a report: each date is asked for by itself"),
+            ("dimensions = ['page', 'page']", ": a dimension is named twice"),
+            ("dimensions = ['searchAppearance', 'page']", ": Google groups by searchAppearance alone"),
+            ("dimensions = ['page']\naggregation = 'byProperty'", ": Google does not count byProperty where pages"),
+            ("dimensions = ['country']\naggregation = 'byUrl'", " has no aggregation byUrl; there are auto, byPage"),
+            ("dimensions = ['query']\nsearch_types = ['discover']", " is not to be had: discover has no query"),
+            (
+                "dimensions = ['page']\nfilters = ['device equals MOBILE']\nsearch_types = ['discover']",
+                " is not to be had: discover has no device",
+            ),
+            (
+                "dimensions = ['country']\naggregation = 'byProperty'\nsearch_types = ['googleNews']",
+                " is not to be had: googleNews is counted by page",
+            ),
+            ("dimensions = ['page']\nsearch_types = ['maps']", ": there is no search type maps; there are web,"),
+            ("dimensions = ['page']\nfilters = ['hour equals 3']", ": Google does not filter by hour, but by query,"),
+            ("dimensions = ['page']\nfilters = ['page like x']", ": there is no operator like; there are equals,"),
+        )
+    ),
+    (
+        SITES + "[[reports]]\nname = 'mine'\ndimensions = ['page']\nfilters = ['country']\n",
+        'FILE:3: the filter "country" of the report "mine" is not "dimension operator expression". Such as "country',
+    ),
+    (
+        SITES + "search_types = ['googleNews']\n[[reports]]\nname = 'queries'\n",
+        'FILE:4: the report "queries" is not to be had for any of sync.search_types: googleNews has no query',
+    ),
+    *(
+        (
+            f"{SITES}[[reports]]\nname = '{name}'\ndimensions = ['page']\n",
+            f'FILE:3: the report "{name}" cannot have that name: it names a relation, and gscd has its own. Take',
+        )
+        for name in ("days", "search_analytics", "my pages", "Pages", "pages_rows", "pages_2025_03", "monthly_pages")
+    ),
+    (
+        SITES + "[[reports]]\nname = 'mine'\ndimensions = 'page'\n",
+        'FILE:3: dimensions of the report "mine" must be a list of texts',
     ),
 ]
 

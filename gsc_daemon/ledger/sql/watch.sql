@@ -2,13 +2,13 @@
 SELECT site_id, site, frontier, moved_ms, watched_ms, stalled, (
     SELECT min(coalesce((
         SELECT date FROM day
-        WHERE day.site_id = site.site_id AND day.report = report.value AND day.search_type = search_type.value
+        WHERE day.site_id = site.site_id AND day.report = json_extract(value, '$[0]') AND day.search_type = json_extract(value, '$[1]')
           AND published_generation > 0 AND held = 'final'
         ORDER BY date DESC LIMIT 1), '0000-01-01'))
-    FROM json_each(:reports) AS report CROSS JOIN json_each(:search_types) AS search_type
+    FROM json_each(:wanted)
     WHERE EXISTS (
         SELECT 1 FROM day
-        WHERE day.site_id = site.site_id AND day.report = report.value AND day.search_type = search_type.value
+        WHERE day.site_id = site.site_id AND day.report = json_extract(value, '$[0]') AND day.search_type = json_extract(value, '$[1]')
           AND state <> 'cancelled')
 ) AS newest
 FROM site

@@ -1,0 +1,2 @@
+INSERT INTO reports (name, dimensions, filters, aggregation)
+VALUES (%(name)s, %(dimensions)s, %(filters)s, %(aggregation)s)

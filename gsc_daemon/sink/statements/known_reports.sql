@@ -1,0 +1,1 @@
+SELECT name, dimensions, filters, aggregation FROM reports ORDER BY made_at, name
