@@ -19,8 +19,9 @@ from gsc_daemon.halt import DaemonFile
 from gsc_daemon.ledger import SqliteLedger
 from gsc_daemon.ledger import open_ledger as open_sqlite
 from gsc_daemon.model import BUILT_IN_REPORTS
-from gsc_daemon.pipeline import Limits
+from gsc_daemon.pipeline import MOST_UNDER_WAY, Limits
 from gsc_daemon.ports import Budget, Ledger
+from gsc_daemon.process import one_arena
 from gsc_daemon.reporter import Reporter
 from gsc_daemon.settings import Settings, changes, fingerprints, reloaded
 from gsc_daemon.sink import PostgresSink
@@ -52,7 +53,7 @@ def make_source(settings: Settings, file: Path | None = None) -> SearchConsole:
         file or settings.api.credentials,
         settings.api.endpoint,
         transport=settings.api.transport,
-        connections=2 * settings.workers.batch_size,
+        connections=MOST_UNDER_WAY * settings.workers.batch_size,
         deadline=settings.api.deadline_seconds,
         clock=SystemClock(),
     )
@@ -194,6 +195,7 @@ def run_daemon(
     try:
         open_ledger(settings, create=True).close()
         journal.attach(settings.telemetry.log_level)
+        one_arena()
         gc.collect()
         gc.freeze()  # the children share these pages until they write to them
         return Supervisor(

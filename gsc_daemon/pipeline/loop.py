@@ -1,7 +1,8 @@
 """The pipeline of one worker, from claim to published day.
 
-Up to two batches are under way at a time, so that the next one is fetched while the last one is written. Answers come
-from the source's threads through one queue; everything else happens in the worker's main thread.
+Up to two batches are under way at a time, so that the next one is fetched while the last one is written, and a third
+while there is nothing to write. Answers come from the source's threads through one queue; everything else happens in the
+worker's main thread.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ from gsc_daemon.pipeline.sitting import Arrival, Limits, Sitting, UnderWay, tell
 from gsc_daemon.ports import Budget, Ledger, Response, Sink, Sources
 
 BATCHES_UNDER_WAY: Final = 2  # one is fetched while the other is written
+MOST_UNDER_WAY: Final = 3  # while there is nothing to write: then the answers come too slowly
 IDLE_POLL: Final = (0.05, 0.5)  # seconds between claims that give nothing, growing
 SERVICE_RETRY: Final = 10.0  # seconds until a service that was away is asked again
 MID_DAY_PATIENCE: Final = 60.0  # seconds a day may wait for its next request before it starts again
@@ -103,7 +105,7 @@ class Pipeline:
         Raises `LedgerUnavailable`, after which `let_go` is due; every other trouble is dealt with here.
         """
         self._pay_back()
-        claim = claim and len(self._under_way) < BATCHES_UNDER_WAY
+        claim = claim and self._has_room()
         if claim and self.clock.monotonic() >= self._next_claim and not self.halted():
             self._claim()
         self._renew()
@@ -136,6 +138,10 @@ class Pipeline:
 
     # 3: claim
 
+    def _has_room(self) -> bool:
+        under_way = len(self._under_way)
+        return under_way < BATCHES_UNDER_WAY or (under_way < MOST_UNDER_WAY and self.arrivals.empty())
+
     def _claim(self) -> None:
         taken = self.ledger.take_batch(
             self.worker_id,
@@ -146,8 +152,9 @@ class Pipeline:
         )
         if isinstance(taken, NoBatch):
             first, most = IDLE_POLL
-            self._wait_to_claim(min(most, first * 2 ** min(self._idle_polls, 8)))
-            self._idle_polls += 1
+            enough = len(self._under_way) >= BATCHES_UNDER_WAY  # and soon there may be room for one that is due
+            self._wait_to_claim(first if enough else min(most, first * 2 ** min(self._idle_polls, 8)))
+            self._idle_polls += not enough
             return
         self._idle_polls = 0
         try:
