@@ -32,7 +32,7 @@ class Asking:
     Args:
         sites: as typed; () for all of ``sync.sites``. search_types: as typed; () for those of the settings.
         ledger: None where there is none yet and none is made.
-        headline: data that is printed once the sites are known to be right, without ``--json``.
+        dates_are_data: the dates that were found are printed, without ``--json``.
         awaited: days that are on their way already and that ``--wait`` waits for too.
     """
 
@@ -45,7 +45,7 @@ class Asking:
     yes: bool
     wait: bool
     as_json: bool
-    headline: str = ""
+    dates_are_data: bool = False
     ledger: Ledger | None = None
     awaited: list[Day] = field(default_factory=list)
 
@@ -79,10 +79,11 @@ def ask(asked: Asking, wanted: Wanted) -> int:
         opened = working_ledger(settings, create=not asked.dry_run, read_only=asked.dry_run)
     with opened as asked.ledger:
         sites = chosen_sites(asked)
-        if asked.headline and not asked.as_json:
-            click.echo(asked.headline)
         with Progress("looking at sites") as progress:
             days = [day for site in progress.count(sites, len(sites)) for day in _newest_first(wanted(asked, site))]
+        if asked.dates_are_data and not asked.as_json:
+            for date in sorted({wanted_day.day.date for wanted_day in days}, reverse=True):
+                click.echo(date)
         expected = _preview(asked, days)
         fresh = [day for day, kind in zip(days, expected, strict=True) if kind != "already"]
         if not asked.dry_run and len(fresh) > plan.ANNOUNCE_ABOVE and not _agreed(asked, fresh):

@@ -61,12 +61,22 @@ def sync() -> None:
 @asking
 @click.pass_obj
 def yesterday(invocation: Invocation, /, **options: Any) -> int:
-    """The newest day that Google has finished (three days ago, Pacific time); prints its date.
+    """The newest day that Google has finished, as it has told, else three days ago (Pacific time); prints its date.
+
+    Sites and search types may differ in that; then it prints each date.
 
     Example: gscd sync yesterday --site sc-domain:example.com
     """
-    date = plan.newest_final(_today())
-    return _ask_dates(invocation, options | {"headline": str(date)}, [date])
+    settings, today = settings_of(invocation), _today()
+
+    def wanted(asked: Asking, site: str) -> Iterator[WantedDay]:
+        for report, search_type in asked.reports():
+            date = plan.newest_final(today, asked.told(site, search_type))
+            yield from plan.range_days(
+                [site], [(report, search_type)], [date], today, force=asked.force, allow_loss=asked.allow_loss
+            )
+
+    return ask(_asking(settings, options | {"dates_are_data": True}), wanted)
 
 
 @sync.command()

@@ -1,8 +1,8 @@
 """The pipeline of one worker, from claim to published day.
 
 Up to two batches are under way at a time, so that the next one is fetched while the last one is written, and a third
-while there is nothing to write. Answers come from the source's threads through one queue; everything else happens in the
-worker's main thread.
+while there is nothing to write. Answers come from the source's threads through one queue; everything else happens in
+the worker's main thread.
 """
 
 from __future__ import annotations

@@ -75,6 +75,17 @@ def test_yesterday_is_the_newest_final_day_and_its_date_is_data(gscd: Gscd, fold
     assert pending(folder) == {date}
 
 
+def test_yesterday_goes_by_what_google_has_told(gscd: Gscd, folder: Path) -> None:
+    told = TODAY - dt.timedelta(days=6)
+    with ledger_work.opened(folder) as ledger:
+        ledger.ensure_sites([SITE])
+        ledger.note_final(SITE, "web", told, 3600.0)
+    assert gscd("sync", "yesterday").out == f"{told}\n"
+    assert pending(folder) == {told}
+    said = gscd("sync", "yesterday", "--search-type", "web", "--search-type", "image")
+    assert said.out.splitlines() == [str(plan.newest_final(TODAY)), str(told)]
+
+
 def test_recent_goes_up_to_today_and_leaves_what_is_there(gscd: Gscd, folder: Path) -> None:
     with ledger_work.opened(folder) as ledger:
         ledger.ensure_sites([SITE])
