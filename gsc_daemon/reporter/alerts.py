@@ -13,10 +13,11 @@ from typing import Final
 
 from gsc_daemon.events import emit
 from gsc_daemon.reporter.outgoing import Message, Outcome, Outgoing
-from gsc_daemon.reporter.picture import Picture
+from gsc_daemon.reporter.picture import MEGABYTE, MEMORY_LIMIT, Picture
 from gsc_daemon.words import amount, moment
 
 PATIENCE_MS: Final = {"sink": 60_000, "budget": 60_000, "source": 0}
+EXCESS: Final = 1.01  # of the budget; Redis and we do not count from the same instant
 NAMES: Final = {"sink": "Postgres", "budget": "Redis", "source": "Google"}
 
 
@@ -66,6 +67,19 @@ def _wrong(picture: Picture) -> Iterator[tuple[str, str]]:
     if stalled:
         example = f"{stalled[0].site}, newest {stalled[0].newest_final or 'none'}"
         yield "stalled", f"no day becomes final any more of {amount(len(stalled), 'site')} ({example})"
+    lost = [site.progress for site in status.sites if site.progress.parked_for]
+    if lost:
+        yield "lost", f"{amount(len(lost), 'site')} cannot be read ({lost[0].site}: {lost[0].parked}). The others go on"
+    for usage in picture.usage:
+        if usage.scope != "pace" and usage.used > EXCESS * usage.budget:
+            yield (
+                f"budget {usage.scope} {usage.name}",
+                f"{usage.used} queries in 60 s for the {usage.scope} {usage.name}, of {usage.budget} that it may be. "
+                "Does anything else use this Redis? `gscd halt` stops all",
+            )
+    if picture.memory.pss > MEMORY_LIMIT:
+        megabytes = f"{picture.memory.pss // MEGABYTE} MB of memory, of {MEMORY_LIMIT // MEGABYTE} MB"
+        yield "memory", f"all processes take {megabytes}. Fewer workers take less"
     for service, (since_ms, note) in status.outages.items():
         if status.at_ms - since_ms >= PATIENCE_MS.get(service, 0):
             name = NAMES.get(service, service)

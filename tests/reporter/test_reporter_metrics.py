@@ -10,7 +10,7 @@ from gsc_daemon import events
 from gsc_daemon.clock import SystemClock
 from gsc_daemon.errors import LedgerUnavailable
 from gsc_daemon.model import QueueCounts, SiteProgress, Usage
-from gsc_daemon.reporter import reporter
+from gsc_daemon.reporter import alerts, reporter
 from gsc_daemon.reporter.listener import STALE, Listener, Texts, plain_page
 from gsc_daemon.reporter.metrics import METRICS, page, render
 from gsc_daemon.reporter.picture import MEMORY_LIMIT, Memory, Picture
@@ -20,13 +20,15 @@ from gsc_daemon.status import Facts, judge
 SAMPLE = re.compile(r'[a-z_:][a-z0-9_:]*(\{([a-z_]+="(\\.|[^"\\\n])*",?)+\})? -?[0-9.e+-]+')
 
 
-def picture(*usage: Usage, trouble: str = "", memory: int = 0, site: str = "sc-domain:example.com") -> Picture:
+def picture(
+    *usage: Usage, trouble: str = "", memory: int = 0, site: str = "sc-domain:example.com", lost: str = ""
+) -> Picture:
     facts = Facts(
         1_700_000_000_000,
         Path("ledger.db"),
         trouble=LedgerUnavailable(trouble) if trouble else None,
         counts=QueueCounts(ready=2, quarantined=1),
-        sites=[SiteProgress(site, 9, 5, 1, None, None)],
+        sites=[SiteProgress(site, 9, 5, 1, None, None, parked=lost, parked_for=lost and "lost")],
     )
     return Picture(judge(facts, Settings()), trouble, "", usage, Memory(memory, 5), 3, 2, 4096, 0)
 
@@ -48,6 +50,16 @@ def test_what_the_ledger_would_know_is_absent_while_it_cannot_be_read() -> None:
     assert "gscd_up 1" in text
     assert "gscd_items" not in text
     assert "gscd_batches_in_flight" not in text
+
+
+def test_what_a_person_must_hear_of() -> None:
+    well = Usage("user", "robot", 960, 960, 1200)
+    assert [key for key, _ in alerts._wrong(picture(well, Usage("pace", "robot", 9, 5, 9)))] == ["quarantine"]
+    wrong = dict(alerts._wrong(picture(well, Usage("site", "x", 971, 960, 1200), memory=MEMORY_LIMIT + 1, lost="gone")))
+    assert list(wrong) == ["quarantine", "lost", "budget site x", "memory"]
+    assert "1 site cannot be read (sc-domain:example.com: gone)" in wrong["lost"]
+    assert "971 queries in 60 s for the site x, of 960" in wrong["budget site x"]
+    assert "500 MB of memory, of 500 MB" in wrong["memory"]
 
 
 def test_the_page_of_the_docs_is_made_from_the_table() -> None:
