@@ -146,5 +146,6 @@ class Reporter:
 
 
 def _well(picture: Picture) -> bool:
-    """Whether the daemon is alive, halted or not: the ledger can be read and there are workers."""
-    return not picture.ledger_trouble and picture.workers_alive > 0
+    """Whether the daemon is alive, halted or not, and days become final: who watches the heartbeat must hear else."""
+    stalled = any(site.progress.stalled_ms is not None for site in picture.status.sites)
+    return not picture.ledger_trouble and picture.workers_alive > 0 and not stalled

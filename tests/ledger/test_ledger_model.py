@@ -21,6 +21,8 @@ from gsc_daemon.model import Batch, Day, NoBatch
 
 DAYS = [day(number, site) for site in (SITE, OTHER) for number in range(4)]
 LIVE = ("ready", "waiting", "leased")
+ITEM = """SELECT item_id, item.state FROM item JOIN day USING (day_id) JOIN site ON site.site_id = day.site_id
+WHERE site = ? AND report = ? AND search_type = ? AND date = ? AND start_row = 0"""
 some_days = st.lists(st.sampled_from(DAYS), min_size=1, max_size=4)
 
 
@@ -56,14 +58,15 @@ class LedgerMachine(RuleBasedStateMachine):
         self.sent: set[Day] = set()
         self.workers = [self.scene.worker(0), self.scene.worker(1)]
         self.token = 0
-        self.halted = False
+        self.halted = self.edited = False
 
     def teardown(self) -> None:
         self.ledger.close()
         try:
             with closing(sqlite3.connect(self.path)) as plain:
                 assert inconsistencies(plain) == []
-                assert plain.execute("SELECT count(*) FROM history WHERE by = 'by hand'").fetchone() == (0,)
+                (by_hand,) = plain.execute("SELECT count(*) FROM history WHERE by = 'by hand'").fetchone()
+                assert (by_hand > 0) == self.edited
         finally:
             shutil.rmtree(self.folder)
 
@@ -226,6 +229,32 @@ class LedgerMachine(RuleBasedStateMachine):
         assert self.ledger.requeue_quarantined(None, None, None) == len(quarantined)
         for known in quarantined:
             known.afresh()
+
+    @rule(one=st.sampled_from(DAYS), state=st.sampled_from(["ready", "cancelled", "leased", "done"]))
+    def edit_by_hand(self, one: Day, state: str) -> None:
+        """As an operator in sqlite3; what may not be is refused, what may be has its consequences."""
+        with closing(sqlite3.connect(self.path, isolation_level=None)) as plain:
+            found = plain.execute(ITEM, (*one[:3], str(one.date))).fetchone()
+            if found is None or found[1] == state:
+                return
+            item_id, before = found
+            allowed = before != "leased" and (state == "ready" or (state == "cancelled" and before != "done"))
+            try:
+                plain.execute("UPDATE item SET state = ? WHERE item_id = ?", (state, item_id))
+            except sqlite3.IntegrityError:
+                assert not allowed
+                return
+        assert allowed
+        self.edited = True
+        known = self.days[one]
+        if state == "cancelled":
+            known.state, known.again = "published" if known.published else "cancelled", False
+        elif known.state == "waiting":
+            known.state = "ready"
+        else:
+            known.generation += known.state != "planned"
+            known.state, known.again = "ready", False
+        known.failures, known.suspect = 0, False
 
     @rule(on=st.booleans())
     def halt(self, on: bool) -> None:

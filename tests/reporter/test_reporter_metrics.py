@@ -21,14 +21,19 @@ SAMPLE = re.compile(r'[a-z_:][a-z0-9_:]*(\{([a-z_]+="(\\.|[^"\\\n])*",?)+\})? -?
 
 
 def picture(
-    *usage: Usage, trouble: str = "", memory: int = 0, site: str = "sc-domain:example.com", lost: str = ""
+    *usage: Usage,
+    trouble: str = "",
+    memory: int = 0,
+    site: str = "sc-domain:example.com",
+    lost: str = "",
+    stalled_ms: int | None = None,
 ) -> Picture:
     facts = Facts(
         1_700_000_000_000,
         Path("ledger.db"),
         trouble=LedgerUnavailable(trouble) if trouble else None,
         counts=QueueCounts(ready=2, quarantined=1),
-        sites=[SiteProgress(site, 9, 5, 1, None, None, parked=lost, parked_for=lost and "lost")],
+        sites=[SiteProgress(site, 9, 5, 1, None, None, parked=lost, parked_for=lost and "lost", stalled_ms=stalled_ms)],
     )
     return Picture(judge(facts, Settings()), trouble, "", usage, Memory(memory, 5), 3, 2, 4096, 0)
 
@@ -50,6 +55,12 @@ def test_what_the_ledger_would_know_is_absent_while_it_cannot_be_read() -> None:
     assert "gscd_up 1" in text
     assert "gscd_items" not in text
     assert "gscd_batches_in_flight" not in text
+
+
+def test_the_heart_beats_while_workers_live_and_days_become_final() -> None:
+    assert reporter._well(picture())
+    assert not reporter._well(picture(trouble="locked"))
+    assert not reporter._well(picture(stalled_ms=1))
 
 
 def test_what_a_person_must_hear_of() -> None:
