@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
-from typing import Final
+from typing import Final, NoReturn
 
 import click
 
@@ -35,20 +36,35 @@ def status(invocation: Invocation, watch: bool, as_json: bool) -> int:
     settings = settings_of(invocation, secrets=False)
     if exists(settings.ledger.path.parent):
         become_owner(settings)
-    while watch:
-        seen = look_now(settings)
-        if as_json:
-            click.echo(json.dumps(as_data(seen), ensure_ascii=False))
-        else:
-            click.clear()
-            _show(seen)
-        time.sleep(WATCH_SECONDS)
+    if watch:
+        _watch(settings, as_json=as_json)
     seen = look_now(settings)
     if as_json:
         report(as_data(seen))
     else:
         _show(seen)
     return int(Exit.PROBLEM if seen.person_needed else Exit.OK)
+
+
+def _watch(settings: Settings, *, as_json: bool) -> NoReturn:
+    """Until interrupted: a view on a terminal, else one status after another."""
+    if as_json or not sys.stdout.isatty():
+        while True:
+            seen = look_now(settings)
+            if as_json:
+                click.echo(json.dumps(as_data(seen), ensure_ascii=False))
+            else:
+                _show(seen)
+                click.echo()
+            time.sleep(WATCH_SECONDS)
+    from gsc_daemon.cli.watch import Painter, look_of_terminal, screen, size_of_terminal
+
+    look = look_of_terminal()
+    with Painter(sys.stdout) as painter:
+        while True:
+            size, most = size_of_terminal(), settings.workers.max_queue_size
+            painter.draw(screen(look_now(settings), look, width=size[0], height=size[1], most_queued=most), size)
+            time.sleep(WATCH_SECONDS)
 
 
 def look_now(settings: Settings) -> Status:
