@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from gsc_daemon.errors import ConfigError
+from gsc_daemon.reports import impossible
 from gsc_daemon.settings.encryption import open_ways
 from gsc_daemon.settings.files import is_folder
 from gsc_daemon.settings.schema import Settings
@@ -188,6 +189,10 @@ def warnings(settings: Settings) -> tuple[str, ...]:
     for file in (settings.api.credentials, *(one.file for one in settings.credentials)):
         if str(file).startswith("%d/"):
             told.append(f"the credentials {file} can be looked at only inside of the service")
+    for report in settings.reports:
+        for search_type in () if report.search_types else settings.sync.search_types:
+            if rule := impossible(report, search_type):
+                told.append(f"the report {report.name} is not fetched for {search_type}: {rule}")
     return tuple(told)
 
 

@@ -64,6 +64,7 @@ def load(
     origins = {name: one.origin for name, one in given.items()} | dict.fromkeys(
         defaults.keys() - given.keys(), "default"
     )
+    origins |= {name: _place(file, lines, name) for name in TABLES if name in document}
     if secrets:
         _read_secrets(values, origins)
     where, folder = _place(file, lines, REPORTS), file.parent

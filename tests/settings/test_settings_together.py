@@ -105,6 +105,8 @@ def test_a_refusal_by_the_environment_names_the_variable(tmp_path: Path) -> None
 
 def test_a_queue_that_is_merely_short_is_a_warning(tmp_path: Path) -> None:
     assert warnings(settings(tmp_path)) == ()
+    discover = warnings(settings(tmp_path, "search_types = ['web', 'discover']"))
+    assert discover == ("the report query_page is not fetched for discover: discover has no device and no query",)
     (told,) = warnings(settings(tmp_path, "[workers]\nmax_queue_size = 100"))
     assert told == "max_queue_size = 100 is filled to 80% (80 items), less than the 120 that keep 3 workers busy"
 
