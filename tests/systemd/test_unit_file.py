@@ -10,16 +10,21 @@ from pathlib import Path
 
 import pytest
 
-UNIT = Path(__file__).parents[2] / "systemd" / "gscd.service"
+FOLDER = Path(__file__).parents[2] / "systemd"
+UNIT = FOLDER / "gscd.service"
 
 
 @pytest.fixture
 def unit(tmp_path: Path) -> Path:
     """The unit with a program that exists here; skips without systemd's tools."""
+    return _tried(UNIT.name, tmp_path)
+
+
+def _tried(name: str, folder: Path) -> Path:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not installed")
-    copy = tmp_path / UNIT.name
-    copy.write_text(UNIT.read_text().replace("/opt/gscd/venv/bin/gscd", "/bin/true"))
+    copy = folder / name
+    copy.write_text((FOLDER / name).read_text().replace("/opt/gscd/venv/bin/gscd", "/bin/true"))
     return copy
 
 
@@ -31,6 +36,15 @@ def test_systemd_understands_every_line(unit: Path) -> None:
     verified = analyze("verify", unit)
     # Unknown keys and values are only printed, with status 0.
     assert (verified.returncode, verified.stderr) == (0, "")
+
+
+def test_systemd_understands_the_weekly_reconciliation_and_finds_it_hardened(tmp_path: Path) -> None:
+    service = _tried("gscd-reconcile.service", tmp_path)
+    for unit in (service, _tried("gscd-reconcile.timer", tmp_path)):
+        verified = analyze("verify", unit)
+        assert (verified.returncode, verified.stderr) == (0, "")
+    judged = analyze("security", "--offline=yes", "--threshold=15", "--no-pager", service)
+    assert judged.returncode == 0, judged.stdout
 
 
 def test_systemd_would_complain_about_a_wrong_line(unit: Path) -> None:
