@@ -203,6 +203,13 @@ def test_the_commands_of_the_operator_work_beside_it(installed: Machine) -> None
     assert installed.ended("runuser", "-u", "nobody", "--", "gscd", "status").returncode == 77
 
 
+def test_the_weekly_reconciliation_runs_and_is_planned(installed: Machine) -> None:
+    installed.run("systemctl", "start", "gscd-reconcile.service")  # it waits for the end, and fails if that is not 0
+    assert "Clean" in installed.run("journalctl", "--unit=gscd-reconcile", "--output=cat")
+    installed.run("systemctl", "enable", "--now", "gscd-reconcile.timer")
+    assert "gscd-reconcile.timer" in installed.run("systemctl", "list-timers", "--no-pager")
+
+
 def test_the_journal_can_be_searched_by_its_fields(installed: Machine) -> None:
     found = installed.run("journalctl", "--unit=gscd", "--output=json", "EVENT=day.published")
     assert {json.loads(line)["SITE"] for line in found.splitlines()} == {SITE}
