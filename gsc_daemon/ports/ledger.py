@@ -1,9 +1,9 @@
-"""What the pipeline asks of each step: ledger, budget, source and sink as interfaces, one or many engines behind."""
+"""The ledger as the pipeline, the coordinator and the commands ask it: one interface, one conformance suite."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -11,12 +11,8 @@ from gsc_daemon.errors import GscdError
 from gsc_daemon.model import (
     Batch,
     BatchStats,
-    BudgetFacts,
     Day,
-    Denial,
-    Grant,
     HaltState,
-    Held,
     Item,
     LeaseView,
     LedgerFacts,
@@ -24,17 +20,11 @@ from gsc_daemon.model import (
     NoBatch,
     Pace,
     PlanResult,
-    Publication,
-    Query,
     QueueCounts,
     Receipt,
-    Report,
-    Row,
     Send,
-    SinkFacts,
     SiteEntry,
     SiteProgress,
-    Usage,
     WantedDay,
     WorkerIdentity,
 )
@@ -295,165 +285,3 @@ class Ledger(Protocol):
     def snapshot(self, target: Path) -> None: ...
 
     def facts(self) -> LedgerFacts: ...
-
-
-class Budget(Protocol):
-    """What we allow ourselves of Google's quota, shared by all workers through Redis.
-
-    Raises `BudgetUnavailable` when Redis does not answer; then nothing may be sent.
-    """
-
-    def check_rate(self, site: str, credential: str, count: int, *, patience: float = 2.0) -> Grant | Denial:
-        """Take ``count`` queries from the site's, the credential's and the project's windows, all or none.
-
-        Args:
-            patience: seconds until sending that are pacing; what could only be sent later is denied. A day that is
-                half fetched asks with more, so that it is not overtaken again and again.
-        """
-
-    def slow_down(self, site: str, credential: str, sent_at_ms: int) -> Pace:
-        """Google refused a query sent at that time (UTC ms): lower the credential's pace for all workers at once."""
-
-    def usage(self) -> Sequence[Usage]: ...
-
-    def facts(self) -> BudgetFacts: ...
-
-    def close(self) -> None: ...
-
-
-class Body(Protocol):
-    """The body of one response, kept gzipped; a large one lies in an unlinked file."""
-
-    def rows(self) -> Sequence[Row]:
-        """Decode now; nothing decoded is kept."""
-
-    def close(self) -> None: ...
-
-
-class Response(Protocol):
-    """One query's answer."""
-
-    @property
-    def query(self) -> Query: ...
-
-    @property
-    def body(self) -> Body: ...
-
-    @property
-    def row_count(self) -> int: ...
-
-    @property
-    def received_ms(self) -> int: ...
-
-    @property
-    def seconds(self) -> float:
-        """From sending to the last byte."""
-
-
-Deliver = Callable[[Query, Response | GscdError], None]
-
-
-class Source(Protocol):
-    """Google's API, or the emulator."""
-
-    @property
-    def credential(self) -> str:
-        """The name of the credential for budget scopes, the ledger and messages; not a secret."""
-
-    def fetch_query_batch(self, queries: Sequence[Query], delays: Sequence[float], deliver: Deliver) -> None:
-        """Send each query after its delay (seconds from now), in parallel, and return at once.
-
-        ``deliver`` is called once per query with its response or a `SourceError`: from another thread, or from the
-        one that calls `abandon`.
-        """
-
-    def abandon(self) -> None:
-        """Stop everything in flight now; what was not delivered yet is delivered as ``ABANDONED``."""
-
-    def list_sites(self) -> Sequence[SiteEntry]:
-        """The properties that the credential can see. Raises `SourceError`."""
-
-    def first_incomplete(self, query: Query, delay: float = 0.0) -> dt.date | None:
-        """Send a query by date after its delay (seconds) and wait for its answer's ``firstIncompleteDate``.
-
-        None where Google does not tell. Raises `SourceError`.
-        """
-
-    def close(self) -> None: ...
-
-
-class Sources(Protocol):
-    """The source of each credential, and which of them reads a property."""
-
-    def of(self, site: str) -> Source:
-        """Who reads this property. Raises `ConfigError`: nobody, or its credential cannot work."""
-
-    def credential_of(self, site: str) -> str:
-        """The name of who reads it. Raises `ConfigError`."""
-
-    def read_by(self, credential: str, sites: Sequence[str]) -> list[str]:
-        """Those of these properties that this credential reads."""
-
-    def each(self) -> Iterator[tuple[str, Callable[[], Source]]]:
-        """Name of each credential, and what gives its source (or raises `ConfigError`)."""
-
-    def abandon(self) -> None:
-        """As `Source.abandon`, for all."""
-
-    def close(self) -> None: ...
-
-
-class Sink(Protocol):
-    """The truth about data. Raises `SinkUnavailable` everywhere."""
-
-    def migrate(self, reports: Sequence[Report] = ()) -> None:
-        """Bring the schema to this program's version, with a relation for each report.
-
-        Raises `ConfigError` if it is newer, or a report was something else before.
-        """
-
-    def own(self, ledger_id: str, *, take_over: bool = False) -> None:
-        """One ledger feeds one sink: record its id. Raises `ConfigError` for another ledger's sink."""
-
-    def owner(self) -> str:
-        """The id of the ledger that feeds this sink, "" where none does yet (or there is no schema)."""
-
-    def highest_token(self) -> int: ...
-
-    def receipts(self, days: Sequence[Day], *, to_write: bool = False) -> Mapping[Day, Receipt]:
-        """What is held of these days. ``to_write``: raises `SinkUnavailable` too where it can only be read."""
-
-    def receipts_since(self, token: int) -> Iterable[Receipt]:
-        """Receipts under a higher token, a thousand at a time."""
-
-    def publish(self, publication: Publication, responses: Iterable[Sequence[Row]]) -> Receipt:
-        """The whole day in one transaction; ``responses`` are decoded one at a time as they are asked for.
-
-        Raises `LeaseLost` (a newer token or generation is there), `Overlap`.
-        """
-
-    def roll_up(self) -> bool:
-        """Bring an analyst's sums of one month up to date, the newest that are not; False if none need it."""
-
-    def audit(
-        self, site: str | None, first: dt.date | None, last: dt.date | None, *, digests: bool = False
-    ) -> Iterable[Held]:
-        """For reconcile: every day with a receipt or rows (dates inclusive), its rows really counted; by site, date."""
-
-    def sample_pages(
-        self, site: str | None, first: dt.date | None, last: dt.date | None, count: int
-    ) -> Sequence[tuple[Day, str]]:
-        """Random days of ``query_page`` with a random page (URL) of each, for a spot check against the API."""
-
-    def page_rows(self, day: Day, page: str) -> Sequence[Row]:
-        """The rows of one page, with keys in the order of the report's dimensions."""
-
-    def forget_site(self, site: str) -> int:
-        """Delete a site's rows and days; gives the number of rows."""
-
-    def facts(self) -> SinkFacts: ...
-
-    def cancel(self) -> None:
-        """From another thread or a signal: interrupt the statement under way."""
-
-    def close(self) -> None: ...
