@@ -71,7 +71,7 @@ def _make(connection: Connection, report: Report) -> None:
     text = sql.SQL(', {} text COLLATE "C" NOT NULL')
     texts = sql.SQL("").join(text.format(_name(one)) for one in relation.dimensions)
     shown = sql.SQL("").join(map(_shown, relation.dimensions))
-    partitioned = sql.SQL("PARTITION BY RANGE (date)" if relation.partitioned else "")
+    partitioned = sql.SQL("PARTITION BY RANGE (date)") if relation.partitioned else sql.SQL("")
     try:
         connection.execute(statement("create_report", rows=relation.rows, texts=texts, partitioned=partitioned))
         connection.execute(statement("create_report_view", view=view, rows=relation.rows, shown=shown))
@@ -94,8 +94,10 @@ def _name(column: str) -> sql.Identifier:
 
 def _shown(column: str) -> sql.Composed:
     """Keys are hashed from the API's texts, and so those are kept; readers want a point in time."""
-    shown = "{}::timestamptz AS {}, " if column == "hour" else "{}, "
-    return sql.SQL(shown).format(*[_name(column)] * shown.count("{}"))
+    name = _name(column)
+    if column == "hour":
+        return sql.SQL("{}::timestamptz AS {}, ").format(name, name)
+    return sql.SQL("{}, ").format(name)
 
 
 def _comment(view: sql.Identifier, column: str) -> sql.Composed:
