@@ -52,6 +52,14 @@ class Report(msgspec.Struct, frozen=True):
         """Whether Google gives it for the newest days only."""
         return "hour" in self.dimensions
 
+    def same_rows(self, other: Report) -> bool:
+        """Whether both ask Google for the same, so that one relation can hold either."""
+        return (self.dimensions, set(self.filters), self.aggregation) == (
+            other.dimensions,
+            set(other.filters),
+            other.aggregation,
+        )
+
 
 QUERY_PAGE: Final = Report("query_page", ("query", "page", "country", "device"))
 TOTALS: Final = Report("totals", ())

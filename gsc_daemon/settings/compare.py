@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from gsc_daemon.errors import ConfigError
 from gsc_daemon.settings import checks
 from gsc_daemon.settings.about import abouts
 from gsc_daemon.settings.schema import SECTIONS, Settings
@@ -44,8 +45,16 @@ def changes(old: Settings, new: Settings) -> tuple[list[str], list[str]]:
 def reloaded(old: Settings, new: Settings) -> Settings:
     """What is in force after a reload: the new values where that suffices, the old ones elsewhere.
 
-    Raises `ConfigError` if such a mixture cancels itself; then a restart is wanted.
+    Raises `ConfigError` if such a mixture cancels itself; then a restart is wanted. Also for a report that became
+    another under its name: the workers would find that out in Postgres, and end the daemon.
     """
+    before = {report.name: report for report in old.reports}
+    for report in new.reports:
+        if report.name in before and not report.same_rows(before[report.name]):
+            raise ConfigError(
+                f"the report {report.name} was made with other dimensions, filters or aggregation",
+                hint=f"Give the new one another name; what {report.name} holds stays",
+            )
     sections = {}
     for section, kind in SECTIONS.items():
         fresh = {key: getattr(getattr(new, section), key) for key, about in abouts(kind).items() if about.reload}

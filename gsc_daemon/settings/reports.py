@@ -100,6 +100,12 @@ def _check(report: Report, where: str, search_types: Sequence[str]) -> None:
             f"{called} cannot have that name: it names a relation, and gscd has its own",
             hint="Take lower-case letters, digits and _, 40 at most, beginning with a letter",
         )
+    # Coverage, suspect days and the spot check go by what these two are.
+    if any(report.name == one.name for one in BUILT_IN_REPORTS) and (report.filters or report.aggregation != "auto"):
+        raise ConfigError(
+            f"{called} takes no filters and no aggregation: other figures are judged by it",
+            hint="Give the report with filters a name and dimensions of its own",
+        )
     if report.aggregation not in AGGREGATIONS:
         raise ConfigError(f"{called} has no aggregation {report.aggregation}; there are {', '.join(AGGREGATIONS)}")
     wrong = wrong_report(report)

@@ -138,3 +138,17 @@ def test_hours_are_asked_for_as_long_as_google_has_them(set_stage: SetStage) -> 
     assert said.returncode == 0, said.stderr
     days = stage.ask("SELECT min(date), max(date), count(*) FROM day")
     assert days == [(str(today - dt.timedelta(days=9)), str(today), 10)]
+
+
+def test_a_name_that_has_come_to_mean_something_else_ends_the_start(set_stage: SetStage) -> None:
+    stage = set_stage(rows=50)
+    mine = 'every = ""\n[[reports]]\nname = "mine"\ndimensions = ["page"]\n'
+    stage.settings(sync=mine)
+    stage.wanted(1)
+    assert stage.finish() == 0, stage.log()
+    stage.settings(sync=mine + 'filters = ["country equals usa"]\n')
+    stage.wanted(2)
+    assert stage.finish() == 78
+    assert "the report mine was made with other dimensions, filters or aggregation" in stage.log()
+    assert "Give the new one another name" in stage.log()
+    assert [day.report for day in stage.held()] == ["mine"]

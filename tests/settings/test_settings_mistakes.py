@@ -230,6 +230,14 @@ IN_FILE = [
         SITES + "[[reports]]\nname = 'mine'\ndimensions = ['page']\nfilters = ['country']\n",
         'FILE:3: the filter "country" of the report "mine" is not "dimension operator expression". Such as "country',
     ),
+    *(
+        (
+            f"{SITES}[[reports]]\nname = '{name}'\n{line}\n",
+            f'FILE:3: the report "{name}" takes no filters and no aggregation: other figures are judged by it. Give',
+        )
+        for name in ("query_page", "totals")
+        for line in ("filters = ['country equals deu']", "aggregation = 'byPage'")
+    ),
     (
         SITES + "search_types = ['googleNews']\n[[reports]]\nname = 'queries'\n",
         'FILE:4: the report "queries" is not to be had for any of sync.search_types: googleNews has no query',

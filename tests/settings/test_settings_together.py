@@ -197,6 +197,21 @@ def test_a_reload_that_would_cancel_itself_is_refused(tmp_path: Path) -> None:
         reloaded(old, new)
 
 
+@pytest.mark.parametrize(
+    "other",
+    ["dimensions = ['page', 'country']", "filters = ['country equals deu']", "aggregation = 'byPage'"],
+)
+def test_a_report_does_not_become_another_by_a_reload(tmp_path: Path, other: str) -> None:
+    mine = "[[reports]]\nname = 'mine'\n"
+    page = "dimensions = ['page']\n"
+    old = settings(tmp_path, mine + page)
+    new = settings(tmp_path, mine + ("" if "dimensions" in other else page) + other)
+    with pytest.raises(ConfigError, match="the report mine was made with other dimensions, filters or aggregation"):
+        reloaded(old, new)
+    for_others = settings(tmp_path, f"{mine}{page}search_types = ['web', 'discover']")
+    assert reloaded(old, for_others).reports[0].search_types == ("web", "discover")
+
+
 def test_fingerprints_tell_that_a_value_changed_and_no_value(tmp_path: Path) -> None:
     old = settings(tmp_path, "[sink]\ndsn = 'host=h password=hush'")
     before = fingerprints(old, "run")
