@@ -40,12 +40,26 @@ dimensions = ["page", "country"]
 filters = ["device equals MOBILE", "country notEquals usa"]
 search_types = ["web", "image"]
 aggregation = "byPage"
+[[reports]]
+name = "video_pages"
+dimensions = ["page"]
+filters = ["searchAppearance equals VIDEO"]
+search_types = ["web"]
 """
 ASKED: dict[str, tuple[str, dict[str, Any]]] = {  # relation, search type: what Google is asked
     "pages web": ("page", {"dimensions": ["page"]}),
     "pages discover": ("page", {"dimensions": ["page"]}),
     "countries_devices web": ("country, device", {"dimensions": ["country", "device"]}),
     "search_appearance web": ("search_appearance", {"dimensions": ["searchAppearance"]}),
+    "video_pages web": (
+        "page",
+        {
+            "dimensions": ["page"],
+            "dimensionFilterGroups": [
+                {"filters": [{"dimension": "searchAppearance", "operator": "equals", "expression": "VIDEO"}]}
+            ],
+        },
+    ),
     "hourly web": ("hour", {"dimensions": ["hour"], "dataState": "hourly_all"}),
     "hourly discover": ("hour", {"dimensions": ["hour"], "dataState": "hourly_all"}),
     "mobile_pages image": (
@@ -113,6 +127,7 @@ def test_each_relation_holds_what_google_answers(stage: Any) -> None:
         ("query_page", "web"),  # Discover has no queries
         ("countries_devices", "web"),  # and no devices
         ("search_appearance", "web"),
+        ("video_pages", "web"),
         ("mobile_pages", "web"),
         ("mobile_pages", "image"),
     }
