@@ -50,6 +50,7 @@ IDLE_POLL: Final = (0.05, 0.5)  # seconds between claims that give nothing, grow
 SERVICE_RETRY: Final = 10.0  # seconds until a service that was away is asked again
 MID_DAY_PATIENCE: Final = 60.0  # seconds a day may wait for its next request before it starts again
 LATE: Final = 0.5  # seconds by which sendings may shift against their grant; the budget allows 1% for travel
+UNKNOWN_REPORT: Final = 10.0  # seconds in which a reload may bring a report that a day is of
 MAX_REFETCHES: Final = 2  # of a day whose responses overlapped
 
 
@@ -189,14 +190,22 @@ class Pipeline:
         return rest
 
     def _set_aside(self, batch: Batch, item: Item) -> None:
-        """Its report was taken out of the settings while the day was queued."""
+        """Its report is not in the settings that this worker began with.
+
+        They may have been changed a moment ago, and so the day waits once for a reload before a person is called.
+        """
+        day, permanent = item.day, item.failures > 0
         error = ConfigError(
-            f"the report {item.day.report} is not in the settings any more",
-            hint="Put it back and run `gscd ledger requeue`, or take its days back with `gscd cancel`",
+            f"the report {day.report} is not in the settings any more, or not yet in those of the daemon",
+            hint="Put it back or `gscd reload`, then `gscd ledger requeue`; or take its days back: `gscd cancel`",
         )
-        self.ledger.requeue_batch(batch.token, [item.item_id], failure=error, permanent=True)
+        delay = 0.0 if permanent else UNKNOWN_REPORT
+        self.ledger.requeue_batch(batch.token, [item.item_id], failure=error, delay=delay, permanent=permanent)
         where = Sitting(item, UnderWay(batch.token, batch.site, 0.0, 0.0, 0, 0), [item.item_id]).where
-        emit("item.quarantined", **where, reason=str(error))
+        if permanent:
+            emit("item.quarantined", **where, reason=str(error))
+        else:
+            emit("item.requeued", **where, reason=str(error), delay=delay, failures=item.failures)
 
     # 4: check the rate, and send
 

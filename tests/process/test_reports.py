@@ -138,7 +138,7 @@ def test_a_report_taken_out_of_the_settings_sets_its_days_aside_and_brings_them_
     stage.settings()
     assert stage.finish() == 1
     said = stage.gscd("status")
-    assert "the report pages is not in the settings any more" in said.stdout + said.stderr + stage.log()
+    assert "the report pages is not in the settings any more, or not yet" in said.stdout + said.stderr + stage.log()
     stage.settings(sync=REPORTS)
     assert stage.gscd("ledger", "requeue").returncode == 0
     assert stage.finish() == 0
@@ -167,3 +167,19 @@ def test_a_name_that_has_come_to_mean_something_else_ends_the_start(set_stage: S
     assert "the report mine was made with other dimensions, filters or aggregation" in stage.log()
     assert "Give the new one another name" in stage.log()
     assert [day.report for day in stage.held()] == ["mine"]
+
+
+def test_a_day_of_a_report_that_the_daemon_does_not_know_yet_waits_for_the_reload(
+    set_stage: SetStage, until: Callable[..., None]
+) -> None:
+    stage = set_stage(rows=50)
+    stage.settings(sync='every = ""\n[[reports]]\nname = "totals"\n')
+    stage.wanted(1)
+    stage.daemon()
+    until(lambda: stage.held(), "the first day")
+    stage.settings(sync='every = ""\n[[reports]]\nname = "totals"\n[[reports]]\nname = "countries_devices"\n')
+    stage.wanted(1)
+    until(lambda: stage.ask("SELECT 1 FROM item WHERE state = 'waiting'"), "the day that waits")
+    assert stage.gscd("reload").returncode == 0
+    until(lambda: {day.report for day in stage.held()} == {"totals", "countries_devices"}, "the new report's day")
+    assert stage.ask("SELECT count(*) FROM history WHERE to_state = 'quarantined'") == [(0,)]
