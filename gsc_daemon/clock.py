@@ -6,11 +6,13 @@ import datetime as dt
 import functools
 import os
 import time
+from pathlib import Path
 from typing import Final, Protocol
 
 # Search Console's dates are Pacific: developers.google.com/webmaster-tools/v1/searchanalytics/query
 PACIFIC: Final = "America/Los_Angeles"
 # Seconds by which tests move the wall of a whole daemon, so that days pass; nobody else has a use for it.
+# A path means a file with that figure, read at every look, so that days pass while the daemon runs.
 OFFSET: Final = "GSCD_TEST_CLOCK_OFFSET"
 
 
@@ -28,9 +30,13 @@ class SystemClock:
     """The machine's own clocks; the wall moved by `OFFSET`, if a test has set it."""
 
     def __init__(self) -> None:
-        self._offset_ms = int(os.environ.get(OFFSET, "0")) * 1000
+        offset = os.environ.get(OFFSET, "0")
+        self._offset_file = Path(offset) if "/" in offset else None
+        self._offset_ms = 0 if self._offset_file else int(offset) * 1000
 
     def wall_ms(self) -> int:
+        if self._offset_file is not None:
+            self._offset_ms = int(self._offset_file.read_text()) * 1000
         return time.time_ns() // 1_000_000 + self._offset_ms
 
     def monotonic(self) -> float:

@@ -73,7 +73,8 @@ class Coordinator:
         self.child, self.clock, self.wanted = child, clock, wanted
         self.ready_target, self.max_queue_size, self.until_idle = ready_target, max_queue_size, until_idle
         self.ledger = open_ledger()
-        self._tend_at = self._prune_at = self._watch_at = self._history_at = 0.0
+        self._tend_at = self._watch_at = self._history_at = 0.0
+        self._pruned_ms = 0
         self._dead: deque[Message] = deque()  # orders to free the leases of a dead worker, not yet followed
         self._due: deque[str] = deque()  # sites to be planned, one a turn
         self._plan_at: dict[str, float] = {}
@@ -117,8 +118,9 @@ class Coordinator:
             self._tend_at = now + TEND_EVERY
             self._tend(halted)
             self.child.beat("halted" if halted else "working")
-        if now >= self._prune_at:
-            self._prune_at = now + PRUNE_EVERY
+        wall_ms = self.clock.wall_ms()  # by which it is decided what is old; set back, it must not stop the pruning
+        if abs(wall_ms - self._pruned_ms) >= PRUNE_EVERY * 1000:
+            self._pruned_ms = wall_ms
             self.ledger.prune()
 
     def _failing(self, error: LedgerUnavailable) -> None:

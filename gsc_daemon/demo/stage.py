@@ -21,6 +21,7 @@ from typing import Any, Final
 import psutil
 
 from gsc_daemon import servers
+from gsc_daemon.clock import OFFSET
 from gsc_daemon.emulator import Emulator, EmulatorConfig
 from gsc_daemon.errors import GscdError
 from gsc_daemon.settings import Settings, load
@@ -158,7 +159,11 @@ def _settings(made: Stage, sections: dict[str, dict[str, Any]]) -> str:
 
 def _environment() -> dict[str, str]:
     """This process's, without what would change the settings or speak to another service manager."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("GSCD_") and name not in _FOREIGN}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name == OFFSET or not (name.startswith("GSCD_") or name in _FOREIGN)
+    }
 
 
 def _die_with(parent: int) -> None:
