@@ -10,7 +10,7 @@ import hashlib
 import math
 import re
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 _LENGTH: Final = struct.Struct(">I").pack
@@ -34,6 +34,30 @@ def length_prefixed(values: Iterable[str]) -> bytes:
         parts.append(_LENGTH(len(data)))
         parts.append(data)
     return b"".join(parts)
+
+
+def all_length_prefixed(rows: Iterable[Sequence[str]]) -> list[bytes]:
+    """What `length_prefixed` gives of each row, at half the cost; all rows have the same number of values, not none."""
+    parts: list[Iterable[bytes]] = []
+    for column in zip(*rows, strict=True):
+        different = set(column)
+        if 4 * len(different) < len(column):  # countries and devices: each is put into its form once
+            forms = {value: length_prefixed((value,)) for value in different}
+            parts.append(map(forms.__getitem__, column))
+        else:
+            data = list(map(str.encode, column))
+            parts += (map(_LENGTH, map(len, data)), data)
+    return list(map(b"".join, zip(*parts, strict=True)))
+
+
+def hashes_of(prefixed: Iterable[bytes]) -> list[bytes]:
+    """`hash_of` each."""
+    hashes = []
+    for one in prefixed:
+        hashed = _NOTHING.copy()
+        hashed.update(one)
+        hashes.append(hashed.digest())
+    return hashes
 
 
 def hash_of(prefixed: bytes) -> bytes:

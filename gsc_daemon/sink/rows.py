@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import operator
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import compress, repeat
 from typing import Final
 
 from gsc_daemon.errors import Refusal, SourceError
 from gsc_daemon.model import ROWS_PER_DAY, Row
-from gsc_daemon.sink.digest import hash_of, length_prefixed, storable
+from gsc_daemon.sink.digest import all_length_prefixed, hashes_of, storable
 
 # A field is its length and its bytes: two bigints, then two double precisions, the last of which may be null (-1).
 _FIGURES: Final = struct.Struct(">iqiqidid").pack
@@ -24,6 +26,7 @@ _KEY_LENGTH: Final = struct.pack(">i", 16)
 _SIGNATURE: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _END: Final = struct.pack(">h", -1)
 _CHUNK: Final = 2_000  # rows a piece
+_SLICE: Final = 1_000  # rows packed together
 
 
 @dataclass(slots=True)
@@ -96,36 +99,47 @@ def _no_collector() -> Iterator[None]:
 
 
 def _pack_response(day: PackedDay, response: Sequence[Row], width: int) -> None:
-    rows = day.rows
-    clicks = impressions = 0
-    for row in response:
-        keys = row.keys
-        if len(keys) != width:
-            raise SourceError(Refusal.TRANSIENT, f"a row has {len(keys)} keys, not {width}")
-        values = _values(day, keys)
-        key = hash_of(values)
-        if key in rows:
-            continue
-        row_clicks, row_impressions = round(row.clicks), round(row.impressions)
-        clicks += row_clicks
-        impressions += row_impressions
-        if row.position is None:
-            figures = _WITHOUT_POSITION(8, row_clicks, 8, row_impressions, 8, row.ctr, -1)
-        else:
-            figures = _FIGURES(8, row_clicks, 8, row_impressions, 8, row.ctr, 8, row.position)
-        rows[key] = b"%b%b%b%b" % (_KEY_LENGTH, key, values, figures)
-    day.clicks += clicks
-    day.impressions += impressions
-    day.doubles = day.served - len(rows)
+    for start in range(0, len(response), _SLICE):
+        _pack_slice(day, response[start : start + _SLICE], width)
+    day.doubles = day.served - len(day.rows)
 
 
-def _values(day: PackedDay, keys: Sequence[str]) -> bytes:
+def _pack_slice(day: PackedDay, response: Sequence[Row], width: int) -> None:
+    """Column by column, since a loop over the rows in Python takes a third longer."""
+    keys = [row.keys for row in response]
+    for length in set(map(len, keys)) - {width}:
+        raise SourceError(Refusal.TRANSIENT, f"a row has {length} keys, not {width}")
+    values = _values(day, keys) if width else [b""] * len(keys)
+    hashes = hashes_of(values)
+    clicks = [round(row.clicks) for row in response]
+    impressions = [round(row.impressions) for row in response]
+    figures = _figures(response, clicks, impressions)
+    packed = list(map(b"".join, zip(repeat(_KEY_LENGTH), hashes, values, figures, strict=False)))
+    # The first of a key stays; each of these is an object of its own, so that identity tells whether it did.
+    kept = list(map(operator.is_, map(day.rows.setdefault, hashes, packed), packed))
+    day.clicks += sum(compress(clicks, kept))
+    day.impressions += sum(compress(impressions, kept))
+
+
+def _figures(response: Sequence[Row], clicks: Iterable[int], impressions: Iterable[int]) -> Iterable[bytes]:
+    eight = repeat(8)
+    ctrs = [row.ctr for row in response]
+    positions = [row.position for row in response]
+    if None not in positions:
+        return map(_FIGURES, eight, clicks, eight, impressions, eight, ctrs, eight, positions)
+    return [
+        _WITHOUT_POSITION(8, *one, 8, ctr, -1) if position is None else _FIGURES(8, *one, 8, ctr, 8, position)
+        for one, ctr, position in zip(zip(clicks, eight, impressions, strict=False), ctrs, positions, strict=True)
+    ]
+
+
+def _values(day: PackedDay, keys: Sequence[Sequence[str]]) -> list[bytes]:
     try:
-        if "\0" not in "".join(keys):
-            return length_prefixed(keys)
+        if not any("\0" in "".join(values) for values in keys):
+            return all_length_prefixed(keys)
     except UnicodeEncodeError:  # half of a surrogate pair
         pass
-    return length_prefixed(_replace(day, keys))
+    return all_length_prefixed([_replace(day, values) for values in keys])
 
 
 def _replace(day: PackedDay, keys: Sequence[str]) -> list[str]:
