@@ -14,7 +14,7 @@ from gsc_daemon import servers
 from gsc_daemon.errors import ConfigError
 from gsc_daemon.model import BUILT_IN_REPORTS, Row
 from gsc_daemon.sink import PostgresSink, migrate
-from gsc_daemon.sink.statements import RELATIONS
+from gsc_daemon.sink.statements import relation_of
 
 COLUMNS = {
     "search_analytics": "site_url search_type date query page country device clicks impressions ctr position "
@@ -40,7 +40,7 @@ def test_every_relation_and_every_report_has_its_place(sink: PostgresSink, dsn: 
     )
     assert undocumented == []
     for report in BUILT_IN_REPORTS:
-        relation = RELATIONS[report.name]
+        relation = relation_of(report.name, report.dimensions)
         found = {
             name for (name,) in ask(dsn, "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass", report.name)
         }
