@@ -62,7 +62,7 @@ def sql(machine: Machine, question: str) -> str:
 def is_still(machine: Machine) -> bool:
     """Whether nobody comes or goes."""
     before = pids(machine)
-    time.sleep(0.5)
+    time.sleep(2.0)  # a reload replaces one after another
     return pids(machine) == before
 
 
