@@ -12,7 +12,7 @@ import operator
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import compress, repeat
+from itertools import chain, compress, repeat
 from typing import Final
 
 from gsc_daemon.errors import Refusal, SourceError
@@ -135,7 +135,7 @@ def _figures(response: Sequence[Row], clicks: Iterable[int], impressions: Iterab
 
 def _values(day: PackedDay, keys: Sequence[Sequence[str]]) -> list[bytes]:
     try:
-        if not any("\0" in "".join(values) for values in keys):
+        if "\0" not in "".join(chain.from_iterable(keys)):
             return all_length_prefixed(keys)
     except UnicodeEncodeError:  # half of a surrogate pair
         pass
